@@ -1,0 +1,1 @@
+"""The values and the registry that all parts share."""

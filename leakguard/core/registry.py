@@ -1,0 +1,73 @@
+"""Totals by route, bounded in number."""
+
+from .lock import give_lock
+from .site import Site
+
+OTHER = "<other>"
+UNMATCHED = "<unmatched>"
+METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "WEBSOCKET")
+)
+
+
+class RouteRecord:
+    """Add up what the requests of one route did."""
+
+    __slots__ = (
+        "added", "blocks", "blocks_sampled", "exclusive", "handler", "listeners",
+        "measured", "method", "objects", "objects_all", "removed", "requests", "retained", "route",
+    )  # fmt: skip
+
+    def __init__(self, method: str, route: str, handler: Site | None = None) -> None:
+        self.method = method
+        self.route = route
+        self.handler = handler
+        self.requests = 0
+        self.measured = 0
+        self.objects = 0
+        self.objects_all = 0
+        self.exclusive = 0
+        self.blocks = 0
+        self.blocks_sampled = 0
+        self.added = 0
+        self.removed = 0
+        self.retained = 0
+        self.listeners = 0
+
+
+class Registry:
+    """
+    Keep one record for each method and route template.
+
+    Args:
+        max_routes: Records kept apart. What comes later is added to `<other>`, so that a scanner
+            that tries paths and methods at random cannot grow it.
+    """
+
+    def __init__(self, *, max_routes: int) -> None:
+        self._max_routes = max_routes
+        self._records: dict[tuple[str, str], RouteRecord] = {}
+        self._lock = give_lock(self)
+
+    def find(self, method: str, route: str) -> RouteRecord | None:
+        """Return the record of a route that is known already, else `None`."""
+        return self._records.get((method, route))
+
+    def record(self, method: str, route: str, handler: Site | None = None) -> RouteRecord:
+        """Return the record of a route, made where it is new and there is room."""
+        if method not in METHODS:
+            method = OTHER
+        with self._lock:
+            record = self._records.get((method, route))
+            if record is None:
+                if len(self._records) >= self._max_routes:
+                    method, route, handler = OTHER, OTHER, None
+                record = self._records.setdefault(
+                    (method, route), RouteRecord(method, route, handler)
+                )
+        return record
+
+    def records(self) -> list[RouteRecord]:
+        """Return the records, in the order in which their routes were first asked for."""
+        with self._lock:
+            return list(self._records.values())

@@ -1,0 +1,83 @@
+"""What is known of one request: its open trace, its canaries, and the frozen trace it leaves."""
+
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .site import Site
+
+if TYPE_CHECKING:
+    from .registry import RouteRecord
+
+
+class Canary:
+    """
+    Sentinel in a request's scope or environ that dies with it, unless somebody keeps the request.
+
+    `record` stays `None` while the request is under way, and then names its route. Starting values
+    are class attributes, here and in `OpenTrace`, which makes opening a trace cheaper.
+    """
+
+    record: "RouteRecord | None" = None
+
+    def __init__(self, serial: int) -> None:
+        self.serial = serial
+
+
+class OpenTrace:
+    """Count what one request does, while it does it; it is the canary of its context, too."""
+
+    record: "RouteRecord | None" = None
+    route: str | None = None
+    endpoint: str | None = None
+    finder: Any = None
+    handler: Site | None = None
+    opened_s = 0.0
+    objects = 0
+    blocks: int | None = None
+    registrations: Any = None
+    added = 0
+    removed = 0
+    status: int | str = 0
+    exclusive = True
+    measured = True
+
+    def __init__(self, serial: int, scope: Any, collections: int) -> None:
+        self.serial = serial
+        self.scope = scope
+        self.collections = collections
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """
+    What one finished request did.
+
+    `objects` is the net number of GC-tracked objects its own steps allocated, `blocks` that of
+    memory blocks. Both are exact where `exclusive`, and `None` where they were not measured.
+    """
+
+    route: str
+    method: str
+    status: int
+    duration_s: float
+    objects: int | None
+    blocks: int | None
+    listeners_added: int
+    listeners_removed: int
+    retained_so_far: int
+    exclusive: bool
+    in_flight: int
+
+
+CURRENT: ContextVar[OpenTrace | None] = ContextVar("leakguard_trace", default=None)
+"""The request that the running code belongs to; child tasks and `to_thread` inherit it."""
+
+
+def leave(trace: OpenTrace, token: Token[OpenTrace | None]) -> None:
+    """Undo the `CURRENT.set(trace)` that gave *token*; never raises."""
+    try:
+        if CURRENT.get() is trace:
+            CURRENT.reset(token)
+    except ValueError:  # ended in another context or thread than it began in
+        trace.exclusive = False

@@ -1,0 +1,1 @@
+"""Judge: series, suspects, advice."""

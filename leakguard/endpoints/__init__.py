@@ -1,0 +1,1 @@
+"""Serve it: who may ask, and what is answered."""

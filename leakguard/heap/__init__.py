@@ -1,0 +1,1 @@
+"""Look at what stayed behind: fork, walk, names, sizes, snapshots."""

@@ -1,0 +1,140 @@
+"""One pass over the heap, forward from its roots, breadth first."""
+
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from gc import get_referents
+from typing import Any
+
+_CHECK_EVERY = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where a walk starts: an object, and the name under which a developer knows it."""
+
+    name: str
+    value: Any
+
+
+@dataclass(slots=True)
+class Walk:
+    """
+    What a walk reached, in the order in which it did.
+
+    `parents[i]` is the index of the object through which object `i` was reached first, or
+    `-1 - r` where it is root `r` itself. From index `harmless_from` on, objects were reached only
+    through references that are known to do no harm. `complete` is false if time ran out.
+    """
+
+    roots: list[Root]
+    objects: list[Any]
+    parents: "array[int]"
+    harmless_from: int
+    complete: bool
+
+
+class Walker:
+    """
+    Walk from *roots*, the shortest way first, references known to be harmless last.
+
+    A walk runs no code of the objects it meets: `id`, `type` and `gc.get_referents` are all it
+    calls. It holds every object it meets until it is dropped itself. It takes about 1 us and
+    100 bytes an object.
+
+    The method, a breadth-first search whose deferred references are expanded last, so that a
+    second and real holder wins, is that of LeakCanary's Shark.
+
+    Args:
+        roots: Where to start.
+        last_roots: Where to start once all that is reachable from *roots* is done.
+        skip: Objects (by identity) that are not there: neither reached nor expanded.
+        leaves: Types (by identity) whose instances are reached, but not expanded.
+        last: Types (by identity) whose instances are expanded last, as harmless holders.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Root],
+        *,
+        last_roots: Sequence[Root] = (),
+        skip: Iterable[int] = (),
+        leaves: Iterable[int] = (),
+        last: Iterable[int] = (),
+    ) -> None:
+        self._first = list(roots)
+        self._then = list(last_roots)
+        self.skip = frozenset(skip)
+        self._fates = {**dict.fromkeys(leaves, "leaf"), **dict.fromkeys(last, "last")}
+
+    def is_leaf(self, value: Any) -> bool:
+        """Tell whether *value* is not looked into."""
+        return self._fates.get(id(type(value))) == "leaf"
+
+    def walk(self, *, without: Iterable[int] = (), budget_s: float | None = None) -> Walk:
+        """
+        Walk once.
+
+        Args:
+            without: Further objects (by identity) to leave out, with all that only they reach.
+            budget_s: Time after which to stop, incomplete.
+        """
+        seen = set(self.skip)
+        seen.update(without)
+        result = Walk([*self._first, *self._then], [], array("q"), 0, True)
+        deadline = None if budget_s is None else time.perf_counter() + budget_s
+        deferred: list[tuple[Any, int]] = []
+        self._start(result, 0, len(self._first), seen)
+        at = self._expand(result, 0, seen, deferred, deadline)
+        self._start(result, len(self._first), len(result.roots), seen)
+        at = self._expand(result, at, seen, deferred, deadline)
+        result.harmless_from = len(result.objects)
+        for value, parent in deferred:
+            result.objects.append(value)
+            result.parents.append(parent)
+        self._expand(result, at, seen, None, deadline)
+        return result
+
+    def _start(self, result: Walk, begin: int, end: int, seen: set[int]) -> None:
+        for number in range(begin, end):
+            value = result.roots[number].value
+            if id(value) not in seen:
+                seen.add(id(value))
+                result.objects.append(value)
+                result.parents.append(-1 - number)
+
+    def _expand(
+        self,
+        result: Walk,
+        at: int,
+        seen: set[int],
+        deferred: list[tuple[Any, int]] | None,
+        deadline: float | None,
+    ) -> int:
+        """Expand the objects from index *at* on, and those they lead to; return where it ended."""
+        objects, fates = result.objects, self._fates
+        append, parent_of, add = objects.append, result.parents.append, seen.add
+        index = at
+        # The list grows while it is gone through: that is the queue of the search.
+        while index < len(objects):
+            if deadline is not None and index % _CHECK_EVERY == 0 and _past(deadline):
+                result.complete = False
+                break
+            value = objects[index]
+            if fates.get(id(type(value))) != "leaf":
+                for each in get_referents(value):
+                    key = id(each)
+                    if key not in seen:
+                        add(key)
+                        if deferred is not None and fates.get(id(type(each))) == "last":
+                            deferred.append((each, index))
+                        else:
+                            append(each)
+                            parent_of(index)
+            index += 1
+        return index
+
+
+def _past(deadline: float) -> bool:
+    return time.perf_counter() >= deadline

@@ -1,0 +1,1 @@
+"""Listeners: one file for each emitter library, one ledger."""

@@ -1,0 +1,1 @@
+"""The process: its memory, its limit, the thread that watches it."""

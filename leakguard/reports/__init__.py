@@ -1,0 +1,1 @@
+"""Say it: the report and the log events."""

@@ -1,0 +1,75 @@
+"""Say what happened: structlog events, where and how the service logs already."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+NAME = "leakguard"
+
+
+class Events:
+    """
+    Log events under the name `leakguard`.
+
+    Where the service has configured structlog, its configuration is used. Where it has configured
+    the root logger of `logging`, events go there, as `event key=value` with the keys as `extra`
+    under `leakguard`. Where it has done neither, they go to standard error from level info on:
+    as lines for people if that is a terminal, else as JSON. Nothing global is configured here.
+    """
+
+    def __init__(self) -> None:
+        self._own: Any = None
+
+    def __call__(self, level: str, event: str, **keys: object) -> None:
+        """Log *event* at *level*, one of `debug`, `info`, `warning`, `error`."""
+        if structlog.is_configured():
+            getattr(structlog.get_logger(NAME), level)(event, **keys)
+        elif logging.root.handlers:
+            number = logging.getLevelNamesMapping()[level.upper()]
+            logging.getLogger(NAME).log(number, "%s", _Line(event, keys), extra={NAME: keys})
+        elif level != "debug":
+            getattr(self._fallback(), level)(event, **keys)
+
+    def wants_debug(self) -> bool:
+        """Tell whether events at level debug would be seen; costs too much for every request."""
+        if structlog.is_configured():
+            bound = structlog.get_logger(NAME).bind()
+            asks = getattr(bound, "is_enabled_for", None) or getattr(bound, "isEnabledFor", None)
+            return bool(asks(logging.DEBUG)) if asks is not None else True
+        return bool(logging.root.handlers) and logging.getLogger(NAME).isEnabledFor(logging.DEBUG)
+
+    def _fallback(self) -> Any:
+        if self._own is None:
+            terminal = sys.stderr.isatty()
+            self._own = structlog.wrap_logger(
+                structlog.WriteLogger(sys.stderr),
+                processors=[
+                    structlog.processors.add_log_level,
+                    structlog.processors.TimeStamper(fmt="iso", utc=True),
+                    _event_first,
+                    structlog.dev.ConsoleRenderer(colors=terminal)
+                    if terminal
+                    else structlog.processors.JSONRenderer(default=str),
+                ],
+                wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+                cache_logger_on_first_use=False,
+            )
+        return self._own
+
+
+def _event_first(_logger: Any, _method: str, keys: dict[str, Any]) -> dict[str, Any]:
+    first = {name: keys.pop(name) for name in ("timestamp", "level", "event")}
+    return {**first, **keys}
+
+
+class _Line:
+    """An event and its keys, written out only if a handler wants the text."""
+
+    def __init__(self, event: str, keys: dict[str, object]) -> None:
+        self._event = event
+        self._keys = keys
+
+    def __str__(self) -> str:
+        return " ".join((self._event, *(f"{key}={value!r}" for key, value in self._keys.items())))

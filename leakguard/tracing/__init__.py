@@ -1,0 +1,1 @@
+"""The open trace of one request: canaries, steps, gauges."""
