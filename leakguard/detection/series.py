@@ -1,6 +1,7 @@
 """Counts against requests, and whether they keep growing."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from ..core.suspect import State
@@ -72,7 +73,7 @@ class Series:
 
     def _grew(self, windows: int) -> bool:
         last = self.points[-windows - 1 :]
-        rising = all(late[1] > early[1] for early, late in zip(last, last[1:], strict=False))
+        rising = all(late[1] > early[1] for early, late in pairwise(last))
         return len(last) > windows and rising and last[-1][1] - last[0][1] >= MIN_GROWTH
 
     def _goes_on(self) -> bool:
