@@ -56,6 +56,7 @@ def edge_at(before: Sequence[Any], child: Any) -> Step | None:
 
     Args:
         before: Up to three objects that lead to *child*, the nearest last.
+        child: Where the reference leads.
 
     Returns:
         The step, or `None` where *child* only implements what holds it: an instance's `__dict__`,

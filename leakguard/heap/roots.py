@@ -44,9 +44,9 @@ def frame_roots(frames: Iterable[FrameType], *, servers: bool) -> Iterator[Root]
         each: FrameType | None = frame
         while each is not None:
             module = each.f_globals.get("__name__", "")
-            if not _is_own(module) and each.f_code.co_name != "<module>":
-                if (_package(module) in SERVERS) is servers:
-                    yield Root(f"{module}.{each.f_code.co_qualname}()", dict(each.f_locals))
+            wanted = (_package(module) in SERVERS) is servers and not _is_own(module)
+            if wanted and each.f_code.co_name != "<module>":
+                yield Root(f"{module}.{each.f_code.co_qualname}()", dict(each.f_locals))
             each = each.f_back
 
 

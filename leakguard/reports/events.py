@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -59,7 +60,8 @@ class Events:
         return self._own
 
 
-def _event_first(_logger: Any, _method: str, keys: dict[str, Any]) -> dict[str, Any]:
+def _event_first(_logger: Any, _method: str, keys: MutableMapping[str, Any]) -> dict[str, Any]:
+    """Put what a reader looks for first at the beginning of the line."""
     first = {name: keys.pop(name) for name in ("timestamp", "level", "event")}
     return {**first, **keys}
 
