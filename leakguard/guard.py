@@ -254,11 +254,11 @@ class LeakGuard:
         self._watch_debug_level()
         if self.config.monitor:
             self._monitor.start()
-            self.tracer.own_threads = 1
+            self.tracer.own_threads = 2
 
     def _rest(self) -> None:
         self._monitor.stop()
-        self.tracer.own_threads = 0
+        self.tracer.own_threads = 1
 
     def _pass(self) -> float:
         """Be called by the monitor: take a pass, and do what is done now and then."""

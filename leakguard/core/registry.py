@@ -46,28 +46,23 @@ class Registry:
 
     def __init__(self, *, max_routes: int) -> None:
         self._max_routes = max_routes
-        self._records: dict[tuple[str, str], RouteRecord] = {}
+        self.known: dict[tuple[str, str], RouteRecord] = {}
+        """The records by method and template; read it, but add through `record`."""
         self._lock = give_lock(self)
-
-    def find(self, method: str, route: str) -> RouteRecord | None:
-        """Return the record of a route that is known already, else `None`."""
-        return self._records.get((method, route))
 
     def record(self, method: str, route: str, handler: Site | None = None) -> RouteRecord:
         """Return the record of a route, made where it is new and there is room."""
         if method not in METHODS:
             method = OTHER
         with self._lock:
-            record = self._records.get((method, route))
+            record = self.known.get((method, route))
             if record is None:
-                if len(self._records) >= self._max_routes:
+                if len(self.known) >= self._max_routes:
                     method, route, handler = OTHER, OTHER, None
-                record = self._records.setdefault(
-                    (method, route), RouteRecord(method, route, handler)
-                )
+                record = self.known.setdefault((method, route), RouteRecord(method, route, handler))
         return record
 
     def records(self) -> list[RouteRecord]:
         """Return the records, in the order in which their routes were first asked for."""
         with self._lock:
-            return list(self._records.values())
+            return list(self.known.values())

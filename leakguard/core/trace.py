@@ -15,19 +15,21 @@ class Canary:
     Sentinel in a request's scope or environ that dies with it, unless somebody keeps the request.
 
     `record` stays `None` while the request is under way, and then names its route. Starting values
-    are class attributes, here and in `OpenTrace`, which makes opening a trace cheaper.
+    are class attributes, here and in `OpenTrace`: a constructor would cost each request more.
     """
 
+    serial = 0
     record: "RouteRecord | None" = None
-
-    def __init__(self, serial: int) -> None:
-        self.serial = serial
 
 
 class OpenTrace:
     """Count what one request does, while it does it; it is the canary of its context, too."""
 
+    serial = 0
     record: "RouteRecord | None" = None
+    scope: Any = None
+    canary: Canary | None = None
+    collections = 0
     route: str | None = None
     endpoint: str | None = None
     finder: Any = None
@@ -41,11 +43,6 @@ class OpenTrace:
     status: int | str = 0
     exclusive = True
     measured = True
-
-    def __init__(self, serial: int, scope: Any, collections: int) -> None:
-        self.serial = serial
-        self.scope = scope
-        self.collections = collections
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..core.trace import CURRENT, OpenTrace, leave
 from ..tracing.steps import drive, drive_sampled
-from ..tracing.tracer import Tracer
+from ..tracing.tracer import THREADS, Tracer
 from ..types import ASGIApp, Door, Message, Receive, Scope, Send
 from .adapters import adapt
 from .routes import RouteTable
@@ -56,13 +56,16 @@ class TracingMiddleware:
             if type(call) is not CoroutineType:
                 trace.exclusive = False
                 await call
-            elif tracer.sampler.due():
-                await drive_sampled(call, trace, tracer.gauge, tracer.sampler)
             else:
-                await drive(call, trace, tracer.gauge)
+                sampler = tracer.sampler
+                sampler.left -= 1
+                if sampler.left > 0:
+                    await drive(call, trace, tracer.gauge)
+                else:
+                    await drive_sampled(call, trace, tracer.gauge, sampler)
         finally:
             leave(trace, token)
-            if tracer.other_threads():
+            if len(THREADS) > tracer.own_threads:
                 trace.exclusive = False
             tracer.close(trace, self._routes.record_of(trace, scope))
 

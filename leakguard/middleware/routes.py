@@ -51,7 +51,7 @@ class RouteTable:
                 template = templates[0]
             else:
                 template = trace.route or self._template(scope)
-            record = self._registry.find(method, template)
+            record = self._registry.known.get((method, template))
             if record is None:
                 handler = trace.handler or site_of_function(scope.get("endpoint"), "handler")
                 record = self._registry.record(method, template, handler)

@@ -30,8 +30,10 @@ class RuleReader:
         """Write the template to *trace*, if it can be told by now; never raises."""
         try:
             request = environ.get("werkzeug.request")
-            if request is not None and request.url_rule is not None:
-                trace.route, trace.endpoint = request.url_rule.rule, request.url_rule.endpoint
+            if request is not None:
+                rule = request.url_rule
+                if rule is not None:
+                    trace.route, trace.endpoint = rule.rule, rule.endpoint
         except Exception:  # an application may put anything under that key
             return
 
@@ -41,7 +43,7 @@ class RuleReader:
             if trace.route is None:  # it has not answered yet, or raised before it did
                 self.note(trace, environ)
             method, template = environ["REQUEST_METHOD"], trace.route or UNMATCHED
-            record = self._registry.find(method, template)
+            record = self._registry.known.get((method, template))
             if record is None:
                 view = self._views.get(trace.endpoint)
                 handler = trace.handler or site_of_function(view, "handler")

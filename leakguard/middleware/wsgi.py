@@ -38,7 +38,18 @@ class TracingWSGIMiddleware:
         trace = self.tracer.open(environ)
         if trace is None:
             return self.app(environ, start_response)
-        exchange = _Exchange(self, trace, environ, start_response)
+        trace.finder = self.rules
+        tracer = self.tracer
+        exchange = _Exchange()
+        exchange.guarded, exchange.trace, exchange.environ = self, trace, environ
+        exchange.start_response = start_response
+        exchange.token = CURRENT.set(trace)
+        if tracer.active > 1:
+            trace.exclusive = False
+        sampler = tracer.sampler
+        sampler.left -= 1
+        exchange.blocks = sampler.read() if sampler.left <= 0 else None
+        exchange.before = tracer.gauge.base + get_count()[0]
         try:
             body = self.app(environ, exchange.start)
         except BaseException:
@@ -50,66 +61,52 @@ class TracingWSGIMiddleware:
             # lets it send the file from the kernel.
             exchange.end()
             return body
-        exchange.chunks = iter(body)
         exchange.body = body
-        if hasattr(kind, "__len__"):
-            return _SizedExchange(exchange)
-        return exchange
+        exchange.chunks = iter(body)
+        return _SizedExchange(exchange) if hasattr(body, "__len__") else exchange
 
 
 class _Exchange:
     """
     Follow one request to its end, and stand for the iterable that the application returned.
 
-    What a request allocates is read once before and once after it: exact where it ran alone.
+    What a request allocates is read once before and once after it: exact where it ran alone. It
+    is filled where it is made, as a constructor would cost each request more.
     """
 
     __slots__ = (
-        "_before", "_blocks", "_environ", "_guarded", "_start_response", "_token", "_trace",
-        "body", "chunks",
+        "before", "blocks", "body", "chunks", "environ", "guarded", "start_response", "token",
+        "trace",
     )  # fmt: skip
-
-    def __init__(
-        self,
-        guarded: TracingWSGIMiddleware,
-        trace: OpenTrace,
-        environ: Environ,
-        start_response: StartResponse,
-    ) -> None:
-        self._guarded = guarded
-        self._trace: OpenTrace | None = trace
-        trace.finder = guarded.rules
-        self._environ = environ
-        self._start_response = start_response
-        self._token: Token[OpenTrace | None] = CURRENT.set(trace)
-        tracer = guarded.tracer
-        if tracer.active > 1:
-            trace.exclusive = False
-        self._blocks = tracer.sampler.read() if tracer.sampler.due() else None
-        self.body: Any = None
-        self.chunks: Any = None
-        self._before = tracer.gauge.base + get_count()[0]
+    before: int
+    blocks: int | None
+    body: Any
+    chunks: Any
+    environ: Environ
+    guarded: TracingWSGIMiddleware
+    start_response: StartResponse
+    token: Token[OpenTrace | None]
+    trace: OpenTrace | None
 
     def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
         """Stand for the server's `start_response`."""
-        trace = self._trace
+        trace = self.trace
         if trace is not None:
             # Flask forgets its request before the application returns, so it is read here.
-            self._guarded.rules.note(trace, self._environ)
+            self.guarded.rules.note(trace, self.environ)
             trace.status = status
-        return self._start_response(status, headers, *exc_info)
+        return self.start_response(status, headers, *exc_info)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        chunk: bytes = next(self.chunks)
-        return chunk
+        return next(self.chunks)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the application's iterable, and with it the request."""
-        body, self.body = self.body, None
-        self.chunks = None
+        body = self.body
+        self.body = self.chunks = None
         try:
             if hasattr(body, "close"):
                 body.close()
@@ -119,25 +116,25 @@ class _Exchange:
 
     def __del__(self) -> None:
         # A server that does not close what it was given, against PEP 3333, ends the request here.
-        if self._trace is not None:
+        if self.trace is not None:
             self.end()
 
     def end(self) -> None:
         """Close the trace, once."""
-        trace, self._trace = self._trace, None
+        trace = self.trace
         if trace is None:
             return
-        tracer = self._guarded.tracer
+        self.trace = None
+        guarded = self.guarded
+        tracer = guarded.tracer
         count = get_count()[0]
-        trace.objects = tracer.gauge.base + count - self._before
-        leave(trace, self._token)
-        if not count or tracer.latest != trace.serial:
-            trace.exclusive = False
-        if not trace.exclusive:
-            trace.measured = False
-        elif self._blocks is not None:
-            trace.blocks = tracer.sampler.read() - self._blocks
-        tracer.close(trace, self._guarded.rules.record_of(trace, self._environ))
+        trace.objects = tracer.gauge.base + count - self.before
+        leave(trace, self.token)
+        if not count or tracer.latest != trace.serial or not trace.exclusive:
+            trace.exclusive = trace.measured = False
+        elif self.blocks is not None:
+            trace.blocks = tracer.sampler.read() - self.blocks
+        tracer.close(trace, guarded.rules.record_of(trace, self.environ))
 
 
 class _SizedExchange:

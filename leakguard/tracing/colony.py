@@ -36,9 +36,9 @@ class Colony:
 
     def __init__(self, *, max_canaries: int) -> None:
         self._max_canaries = max_canaries
-        dead = ref(OpenTrace(0, None, 0))
+        dead = ref(OpenTrace())
         self._contexts: list[ref[OpenTrace]] = [dead] * RING
-        nobody: ref[Canary] = ref(Canary(0))
+        nobody: ref[Canary] = ref(Canary())
         self._scopes: list[ref[Canary]] = [nobody] * RING
         self._kept: set[ref[AnyCanary]] = set()
         self.missed = 0

@@ -47,16 +47,12 @@ class BlockSampler:
 
     def __init__(self, *, budget_s: float = 0.2e-6) -> None:
         self._budget_s = budget_s
-        self._left = 1
-
-    def due(self) -> bool:
-        """Tell whether the request at hand is to be sampled."""
-        self._left -= 1
-        return self._left <= 0
+        self.left = 1
+        """Requests until the next sample; whoever opens one counts it down."""
 
     def read(self) -> int:
         """Return the allocated blocks, and put the next sample off by what this one cost."""
         begun = perf_counter()
         blocks = sys.getallocatedblocks()
-        self._left = int((perf_counter() - begun) * 2 / self._budget_s) + 1
+        self.left = int((perf_counter() - begun) * 2 / self._budget_s) + 1
         return blocks

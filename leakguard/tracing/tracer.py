@@ -18,7 +18,7 @@ from .gauges import AllocationGauge, BlockSampler
 _MAX_APPLICATIONS = 100
 _numbers = itertools.count(1)
 # What `threading.active_count` counts, without its lock: that would cost 0.2 us a request.
-_threads: Sized = threading._active  # type: ignore[attr-defined]
+THREADS: Sized = threading._active  # type: ignore[attr-defined]
 
 
 class Tracer:
@@ -51,7 +51,8 @@ class Tracer:
         self.key = f"leakguard.canary.{next(_numbers)}"
         self.on_trace: Callable[[Trace], None] | None = None
         self.serving = False
-        self.own_threads = 0
+        self.own_threads = 1
+        """Threads that disturb no figure: the serving one, and leakguard's monitor."""
         self._on_serve = on_serve
         self._on_rest = on_rest
         self._serials = itertools.count(1)
@@ -82,21 +83,21 @@ class Tracer:
         Returns `None` where this guard follows the request already, or is switched off.
         """
         try:
-            if self.key in scope or "tracing" in self.faults.off:
+            if self.key in scope or not (self.serving or self._wake()):
                 return None
-            if not self.serving:
-                self._wake()
-            serial = next(self._serials)
-            trace = OpenTrace(serial, scope, self.gauge.collections)
-            canary = scope[self.key] = Canary(serial)
+            trace = OpenTrace()
+            trace.serial = self.latest = next(self._serials)
+            trace.scope = scope
+            trace.collections = self.gauge.collections
+            trace.canary = scope[self.key] = canary = Canary()
+            canary.serial = trace.serial
             self.colony.follow(trace, canary)
             if self.on_trace is not None:
                 trace.opened_s = perf_counter()
             # A lost update between threads costs no more than a flag of one request.
-            self.latest = serial
             self.active += 1
         except Exception as error:
-            self.faults.count("tracing", error)
+            self._fail(error)
             return None
         return trace
 
@@ -109,7 +110,10 @@ class Tracer:
                 found.append(finder.record_of(trace, scope))
         return found
 
-    def _wake(self) -> None:
+    def _wake(self) -> bool:
+        """Begin to serve in this process; return whether this part is switched on."""
+        if "tracing" in self.faults.off:
+            return False
         self.serving = True
         self.active = 0
         # The running loop of this thread, without an error where there is none.
@@ -117,6 +121,12 @@ class Tracer:
         if loop is not None:
             self._loops.add(loop)
         self._on_serve()
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        self.faults.count("tracing", error)
+        if "tracing" in self.faults.off:
+            self.serving = False
 
     def rest(self) -> None:
         """Say that the application is shut down; the next request wakes this guard again."""
@@ -126,18 +136,14 @@ class Tracer:
         except Exception as error:
             self.faults.count("monitor", error)
 
-    def other_threads(self) -> bool:
-        """Tell whether Python threads run that are neither the serving one nor leakguard's."""
-        return len(_threads) > self.own_threads + 1
-
     def close(self, trace: OpenTrace, record: RouteRecord) -> None:
         """Add what *trace* counted to its route's *record*; the request is over from here on."""
         try:
-            canary = trace.scope.get(self.key)
-            trace.scope = None
             trace.record = record
-            if type(canary) is Canary:
-                canary.record = record
+            if trace.canary is not None:
+                trace.canary.record = record
+            # The context may be kept: it must not keep the request.
+            trace.scope = trace.canary = None
             self.active -= 1
             # No lock: without a call among them, CPython switches threads in none of these lines.
             record.requests += 1
@@ -159,7 +165,7 @@ class Tracer:
             if self.on_trace is not None:
                 self.on_trace(self._frozen(trace, record))
         except Exception as error:
-            self.faults.count("tracing", error)
+            self._fail(error)
 
     def _frozen(self, trace: OpenTrace, record: RouteRecord) -> Trace:
         return Trace(
