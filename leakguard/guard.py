@@ -75,13 +75,16 @@ class LeakGuard:
         )
         self._book = SuspectBook(max_suspects=config.max_suspects, clock=time.time)
         self._store = SnapshotStore(max_snapshots=config.max_snapshots)
+        self._own = (
+            self._registry, self.tracer.colony, self._ledger, self._book, self._store,
+        )  # fmt: skip
         self._passes = Passes(
             config,
             tracer=self.tracer,
             ledger=self._ledger,
             examiner=self._examiner,
             book=self._book,
-            own=(self._registry, self.tracer.colony, self._ledger, self._book, self._store),
+            own=self._own,
             faults=self._faults,
             log=self._events,
         )
@@ -236,6 +239,15 @@ class LeakGuard:
     def snapshot_before(self, snapshot: Snapshot) -> Snapshot | None:
         """Return the newest kept snapshot that is older than *snapshot*."""
         return self._store.before(snapshot)
+
+    def own_bytes(self) -> int | None:
+        """
+        Measure what leakguard's own stores hold, in bytes; `None` where walks are inline.
+
+        Raises:
+            WalkError: The heap could not be walked.
+        """
+        return self._examiner.examine(Question(own=self._own)).own_bytes
 
     def close(self) -> None:
         """End the monitor and put back all that was replaced. Calling it twice is harmless."""
