@@ -24,10 +24,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from leakguard import LeakGuard, LeakGuardMiddleware, LeakGuardWSGIMiddleware
-from leakguard.core.trace import CURRENT, Canary, OpenTrace
+from leakguard.core.faults import Faults
+from leakguard.core.registry import Registry
+from leakguard.core.trace import CURRENT, OpenTrace
 from leakguard.tracing.colony import Colony
 from leakguard.tracing.gauges import AllocationGauge
 from leakguard.tracing.steps import drive
+from leakguard.tracing.tracer import Tracer
 
 ROUNDS = 60
 REQUESTS = 300
@@ -155,12 +158,15 @@ def measure(run: Callable, wrapped: dict) -> dict[str, list[float]]:
 
 def parts() -> dict[str, float]:
     """Return the microseconds that each part costs by itself, in a loop that does nothing else."""
-    gauge, colony = AllocationGauge(), Colony(max_canaries=1000)
+    gauge = AllocationGauge()
+    faults = Faults(max_errors=1, log=lambda *_args, **_keys: None)
+    registry = Registry(max_routes=1)
+    tracer = Tracer(registry=registry, colony=Colony(max_canaries=1000), faults=faults,
+                    on_serve=lambda: None, on_rest=lambda: None)  # fmt: skip
+    record = registry.record("GET", "/")
 
-    def canaries(serial):
-        trace, canary = OpenTrace(), Canary()
-        trace.serial = canary.serial = serial
-        colony.follow(trace, canary)
+    def opened_and_closed(_serial):
+        tracer.close(tracer.open({}), record)
 
     trace = OpenTrace()
 
@@ -183,7 +189,7 @@ def parts() -> dict[str, float]:
             pass
 
     timings = {
-        "both canaries, their weak references, their death": canaries,
+        "open and close a trace: both canaries, registry": opened_and_closed,
         "context variable, set and reset": context,
         "steps: drive a coroutine of one step": lambda _: ended(driven()),
         "(the same coroutine, awaited)": lambda _: ended(awaited()),

@@ -1,6 +1,6 @@
 """What is known of one request: its open trace, its canaries, and the frozen trace it leaves."""
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class OpenTrace:
     canary: Canary | None = None
     collections = 0
     route: str | None = None
-    endpoint: str | None = None
+    rule: Any = None
     finder: Any = None
     handler: Site | None = None
     opened_s = 0.0
@@ -69,12 +69,3 @@ class Trace:
 
 CURRENT: ContextVar[OpenTrace | None] = ContextVar("leakguard_trace", default=None)
 """The request that the running code belongs to; child tasks and `to_thread` inherit it."""
-
-
-def leave(trace: OpenTrace, token: Token[OpenTrace | None]) -> None:
-    """Undo the `CURRENT.set(trace)` that gave *token*; never raises."""
-    try:
-        if CURRENT.get() is trace:
-            CURRENT.reset(token)
-    except ValueError:  # ended in another context or thread than it began in
-        trace.exclusive = False

@@ -3,7 +3,7 @@
 from types import CoroutineType
 from typing import Any
 
-from ..core.trace import CURRENT, OpenTrace, leave
+from ..core.trace import CURRENT, OpenTrace
 from ..tracing.steps import drive, drive_sampled
 from ..tracing.tracer import THREADS, Tracer
 from ..types import ASGIApp, Door, Message, Receive, Scope, Send
@@ -64,7 +64,10 @@ class TracingMiddleware:
                 else:
                     await drive_sampled(call, trace, tracer.gauge, sampler)
         finally:
-            leave(trace, token)
+            try:
+                CURRENT.reset(token)
+            except ValueError:  # ended in another context than it began in
+                trace.exclusive = False
             if len(THREADS) > tracer.own_threads:
                 trace.exclusive = False
             tracer.close(trace, self._routes.record_of(trace, scope))

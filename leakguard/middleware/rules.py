@@ -11,7 +11,7 @@ from ..types import Environ
 
 class RuleReader:
     """
-    Read the rule that Werkzeug matched, from the request that it leaves in the environ.
+    Find the route record of a request from the rule that Werkzeug matched.
 
     Args:
         app: The wrapped application. Where it is Flask's, or a method of it, a route's handler
@@ -21,34 +21,33 @@ class RuleReader:
     """
 
     def __init__(self, app: Any, *, registry: Registry, faults: Faults) -> None:
-        self._registry = registry
-        self._faults = faults
         flask = getattr(app, "__self__", app)
         self._views: Any = getattr(flask, "view_functions", None) or {}
-
-    def note(self, trace: OpenTrace, environ: Environ) -> None:
-        """Write the template to *trace*, if it can be told by now; never raises."""
-        try:
-            request = environ.get("werkzeug.request")
-            if request is not None:
-                rule = request.url_rule
-                if rule is not None:
-                    trace.route, trace.endpoint = rule.rule, rule.endpoint
-        except Exception:  # an application may put anything under that key
-            return
+        self._registry = registry
+        self._faults = faults
 
     def record_of(self, trace: OpenTrace, environ: Environ) -> RouteRecord:
-        """Return the record of the route that the request was matched to; never raises."""
+        """
+        Return the record of the route that the request was matched to; never raises.
+
+        Args:
+            trace: Has the rule if the application has answered, or a template from an adapter.
+            environ: Has the request that Flask puts there, until it has answered.
+        """
         try:
-            if trace.route is None:  # it has not answered yet, or raised before it did
-                self.note(trace, environ)
-            method, template = environ["REQUEST_METHOD"], trace.route or UNMATCHED
+            rule, template, handler = trace.rule, trace.route, trace.handler
+            trace.rule = None
+            if rule is None:  # it has not answered yet, or raised before it did
+                rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+            if template is None:
+                template = UNMATCHED if rule is None else rule.rule
+            method = environ["REQUEST_METHOD"]
             record = self._registry.known.get((method, template))
             if record is None:
-                view = self._views.get(trace.endpoint)
-                handler = trace.handler or site_of_function(view, "handler")
+                if handler is None and rule is not None:
+                    handler = site_of_function(self._views.get(rule.endpoint), "handler")
                 record = self._registry.record(method, template, handler)
             return record
-        except Exception as error:
+        except Exception as error:  # an application may put anything under that key
             self._faults.count("routes", error)
             return self._registry.record(OTHER, UNMATCHED)

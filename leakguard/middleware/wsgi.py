@@ -5,7 +5,7 @@ from contextvars import Token
 from gc import get_count
 from typing import Any
 
-from ..core.trace import CURRENT, OpenTrace, leave
+from ..core.trace import CURRENT, OpenTrace
 from ..tracing.tracer import Tracer
 from ..types import Door, Environ, StartResponse, WSGIApp
 from .adapters import adapt
@@ -62,7 +62,6 @@ class TracingWSGIMiddleware:
             exchange.end()
             return body
         exchange.body = body
-        exchange.chunks = iter(body)
         return _SizedExchange(exchange) if hasattr(body, "__len__") else exchange
 
 
@@ -75,13 +74,12 @@ class _Exchange:
     """
 
     __slots__ = (
-        "before", "blocks", "body", "chunks", "environ", "guarded", "start_response", "token",
+        "before", "blocks", "body", "environ", "guarded", "start_response", "token",
         "trace",
     )  # fmt: skip
     before: int
     blocks: int | None
     body: Any
-    chunks: Any
     environ: Environ
     guarded: TracingWSGIMiddleware
     start_response: StartResponse
@@ -92,21 +90,21 @@ class _Exchange:
         """Stand for the server's `start_response`."""
         trace = self.trace
         if trace is not None:
-            # Flask forgets its request before the application returns, so it is read here.
-            self.guarded.rules.note(trace, self.environ)
             trace.status = status
+            # Flask forgets its request before the application returns, so it is read here.
+            with_rule = self.environ.get("werkzeug.request")
+            if with_rule is not None:
+                trace.rule = getattr(with_rule, "url_rule", None)
         return self.start_response(status, headers, *exc_info)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self.chunks)  # type: ignore[no-any-return]
+        # The application's own iterator: a call less for every chunk.
+        return iter(self.body)
 
     def close(self) -> None:
         """Close the application's iterable, and with it the request."""
         body = self.body
-        self.body = self.chunks = None
+        self.body = None
         try:
             if hasattr(body, "close"):
                 body.close()
@@ -129,7 +127,11 @@ class _Exchange:
         tracer = guarded.tracer
         count = get_count()[0]
         trace.objects = tracer.gauge.base + count - self.before
-        leave(trace, self.token)
+        try:
+            if CURRENT.get() is trace:
+                CURRENT.reset(self.token)
+        except ValueError:  # ended in another context or thread than it began in
+            trace.exclusive = False
         if not count or tracer.latest != trace.serial or not trace.exclusive:
             trace.exclusive = trace.measured = False
         elif self.blocks is not None:
@@ -149,7 +151,7 @@ class _SizedExchange:
         return len(self._exchange.body)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._exchange
+        return iter(self._exchange)
 
     def close(self) -> None:
         self._exchange.close()

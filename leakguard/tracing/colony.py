@@ -26,9 +26,10 @@ class Colony:
     """
     Follow canaries for as long as they live.
 
-    A new request's pair of canaries takes the place of the one `RING` requests before it. Only if
-    that pair has not died meanwhile, as nearly all do, is it moved to the kept ones. So a request
-    pays for two weak references and two looks, and for no callback.
+    The weak references to a new request's pair of canaries take the places, in two rings, of those
+    of `RING` requests before. Only if that pair has not died meanwhile, as nearly all do, is it
+    moved to the kept ones, by `keep`. So a request pays for two weak references and two looks, and
+    for no callback. `Tracer.open` does this in place; a call would cost a request more.
 
     Args:
         max_canaries: Canaries kept at a time, beyond those in the ring.
@@ -37,24 +38,21 @@ class Colony:
     def __init__(self, *, max_canaries: int) -> None:
         self._max_canaries = max_canaries
         dead = ref(OpenTrace())
-        self._contexts: list[ref[OpenTrace]] = [dead] * RING
+        self.contexts: list[ref[OpenTrace]] = [dead] * RING
         nobody: ref[Canary] = ref(Canary())
-        self._scopes: list[ref[Canary]] = [nobody] * RING
+        self.scopes: list[ref[Canary]] = [nobody] * RING
         self._kept: set[ref[AnyCanary]] = set()
         self.missed = 0
         """Living canaries that found no room, and are followed no longer."""
 
-    def follow(self, trace: OpenTrace, canary: Canary) -> None:
-        """Take in the canaries of a new request."""
-        place = trace.serial & (RING - 1)
-        before = self._contexts[place]
-        if before() is not None:
-            self._keep(before)
-        self._contexts[place] = ref(trace)
-        other = self._scopes[place]
-        if other() is not None:
-            self._keep(other)
-        self._scopes[place] = ref(canary)
+    def keep(self, each: "ref[Canary] | ref[OpenTrace]") -> None:
+        """Follow a canary that still lives when its place in the ring is taken."""
+        if len(self._kept) >= self._max_canaries:
+            self._drop_dead()
+        if len(self._kept) < self._max_canaries:
+            self._kept.add(each)  # type: ignore[arg-type]
+        else:
+            self.missed += 1
 
     def survivors(self) -> list[Survivor]:
         """
@@ -86,14 +84,6 @@ class Colony:
             if canary is None or canary.serial in serials:
                 self._kept.discard(each)
 
-    def _keep(self, each: "ref[Canary] | ref[OpenTrace]") -> None:
-        if len(self._kept) >= self._max_canaries:
-            self._drop_dead()
-        if len(self._kept) < self._max_canaries:
-            self._kept.add(each)  # type: ignore[arg-type]
-        else:
-            self.missed += 1
-
     def _drop_dead(self) -> None:
         for each in self._kept.copy():
             if each() is None:
@@ -102,5 +92,5 @@ class Colony:
     def _living(self) -> list[AnyCanary]:
         self._drop_dead()
         # list and set copies are one C call each: requests on other threads cannot disturb them.
-        refs: list[ref[Any]] = [*self._contexts.copy(), *self._scopes.copy(), *self._kept.copy()]
+        refs: list[ref[Any]] = [*self.contexts.copy(), *self.scopes.copy(), *self._kept.copy()]
         return [canary for each in refs if (canary := each()) is not None]

@@ -8,14 +8,16 @@ import weakref
 from collections.abc import Callable, Sized
 from time import perf_counter
 from typing import Any
+from weakref import ref
 
 from ..core.faults import Faults
 from ..core.registry import Registry, RouteRecord
 from ..core.trace import Canary, OpenTrace, Trace
-from .colony import Colony
+from .colony import RING, Colony
 from .gauges import AllocationGauge, BlockSampler
 
 _MAX_APPLICATIONS = 100
+_LAST_PLACE = RING - 1
 _numbers = itertools.count(1)
 # What `threading.active_count` counts, without its lock: that would cost 0.2 us a request.
 THREADS: Sized = threading._active  # type: ignore[attr-defined]
@@ -44,6 +46,7 @@ class Tracer:
     ) -> None:
         self.registry = registry
         self.colony = colony
+        self._contexts, self._scopes = colony.contexts, colony.scopes
         self.faults = faults
         self.gauge = AllocationGauge()
         self.sampler = BlockSampler()
@@ -91,7 +94,15 @@ class Tracer:
             trace.collections = self.gauge.collections
             trace.canary = scope[self.key] = canary = Canary()
             canary.serial = trace.serial
-            self.colony.follow(trace, canary)
+            place = trace.serial & _LAST_PLACE
+            before = self._contexts[place]
+            if before() is not None:
+                self.colony.keep(before)
+            self._contexts[place] = ref(trace)
+            other = self._scopes[place]
+            if other() is not None:
+                self.colony.keep(other)
+            self._scopes[place] = ref(canary)
             if self.on_trace is not None:
                 trace.opened_s = perf_counter()
             # A lost update between threads costs no more than a flag of one request.
