@@ -1,6 +1,5 @@
 """`LeakGuard`: the one place where all parts are put together."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from .core.config import build_config
 from .core.faults import Faults
+from .core.fork import give_lock
 from .core.registry import Registry, RouteRecord
 from .core.trace import Trace
 from .detection.suspects import SuspectBook
@@ -98,7 +98,7 @@ class LeakGuard:
             on_closed=self._say_closed,
             on_error=lambda error: self._faults.count("endpoints", error),
         )
-        self._snapshot_lock = threading.Lock()
+        self._lock = give_lock(self)
         self._snapshot_failure: tuple[float, WalkError] | None = None
         self._said_closed = False
         self._started_at = time.monotonic()
@@ -178,6 +178,7 @@ class LeakGuard:
             errors={
                 "counts": self._faults.counts(),
                 "switched_off": sorted(self._faults.off),
+                "events_not_logged": self._events.failed,
             },
         )
 
@@ -193,7 +194,7 @@ class LeakGuard:
         Raises:
             WalkError: The heap could not be walked.
         """
-        with self._snapshot_lock:
+        with self._lock:
             return self._taken(reason)
 
     def recent_snapshot(self) -> Snapshot:
@@ -203,7 +204,7 @@ class LeakGuard:
         Raises:
             WalkError: The heap could not be walked, now or within the cool-down.
         """
-        with self._snapshot_lock:
+        with self._lock:
             latest = self._store.latest()
             cooldown_s = self.config.snapshot_cooldown_s
             if latest is not None and time.time() - latest.taken_at < cooldown_s:

@@ -1,6 +1,5 @@
 """One pass: look at what is left behind, judge it, and say what has changed."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from typing import Any
 
 from .core.config import Config
 from .core.faults import Faults
+from .core.fork import give_lock
 from .core.holding import Examination, HeldGroup
 from .core.registry import RouteRecord
 from .core.suspect import Suspect
@@ -67,7 +67,7 @@ class Passes:
         self._own = own
         self._faults = faults
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = give_lock(self)
         self.names: dict[int, str] = {}
         self._forgotten: Counter[tuple[tuple[str, ...], RouteRecord]] = Counter()
         self._walk_failed: str | None = None

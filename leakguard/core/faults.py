@@ -3,7 +3,7 @@
 from collections import Counter
 
 from ..types import Log
-from .lock import give_lock
+from .fork import give_lock
 
 
 class Faults:
@@ -34,17 +34,23 @@ class Faults:
             if ends:
                 self.off.add(part)
         if new:
-            self._say("part_failed", part=part, error=kind[1])
+            self._log("error", "part_failed", part=part, error=kind[1], site=_site_of(error))
         if ends:
-            self._say("part_switched_off", part=part, errors=self._counts[part], error=kind[1])
+            self._log("error", "part_switched_off", part=part, errors=self._counts[part],
+                      error=kind[1])  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         """Return the number of errors by part."""
         with self._lock:
             return dict(self._counts)
 
-    def _say(self, event: str, **keys: object) -> None:
-        try:
-            self._log("error", event, **keys)
-        except Exception:  # a broken log must not become a second error
-            self._counts["logs"] += 1
+
+def _site_of(error: BaseException) -> str | None:
+    """Return where *error* was raised. Its message stays out: it may have contents in it."""
+    trace = error.__traceback__
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{trace.tb_lineno} in {code.co_qualname}"

@@ -1,6 +1,6 @@
 """Totals by route, bounded in number."""
 
-from .lock import give_lock
+from .fork import give_lock
 from .site import Site
 
 OTHER = "<other>"

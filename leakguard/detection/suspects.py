@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..core.lock import give_lock
+from ..core.fork import give_lock
 from ..core.registry import RouteRecord
 from ..core.suspect import Amount, Kind, Observation, RouteShare, State, Suspect
 from ..types import Clock

@@ -15,6 +15,7 @@ from ..core.site import Site
 from ..exceptions import WalkError
 from .census import census, deep_size
 from .fork import can_fork, run_forked
+from .harmless import harmless_if
 from .holders import Target, find_holders
 from .roots import (
     event_loop_roots,
@@ -140,13 +141,12 @@ def _answer(
 ) -> dict[str, Any]:
     walker = Walker(
         [*module_roots(), *question.applications, *event_loop_roots(question.loops)],
-        last_roots=[
-            *frame_roots(frames, servers=False),
-            *frame_roots(frames, servers=True),
-        ],
+        last_roots=list(frame_roots(frames, harmless=False)),
+        harmless_roots=list(frame_roots(frames, harmless=True)),
         skip=hidden(),
         leaves=own_types(),
-        last=server_types(),
+        harmless=server_types(),
+        harmless_if=harmless_if(),
     )
     walk = walker.walk(budget_s=budget_s)
     found = find_holders(walker, walk, question.targets, question.emitters, sized=sized)

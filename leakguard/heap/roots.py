@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
+from .harmless import POOLS, SERVERS, is_server, package
 from .safe import derives_from, is_module, label, module_dict, type_module
 from .walk import Root
 
 OWN = __name__.partition(".")[0]
-SERVERS = frozenset(
-    ("daphne", "granian", "gunicorn", "h11", "h2", "httptools", "hypercorn", "uvicorn",
-     "uwsgi", "waitress", "websockets", "wsgiref", "wsproto", "http", "socketserver")
-)  # fmt: skip
-"""Packages whose objects hold the last request of each connection, as they may."""
 
 
 def module_roots() -> list[Root]:
@@ -33,9 +29,9 @@ def module_roots() -> list[Root]:
     return [root for _, root in ranked]
 
 
-def frame_roots(frames: Iterable[FrameType], *, servers: bool) -> Iterator[Root]:
+def frame_roots(frames: Iterable[FrameType], *, harmless: bool) -> Iterator[Root]:
     """
-    Return the local variables of running frames, of servers' code or of all other code.
+    Return the local variables of running frames: those of servers and pools, or all others.
 
     `f_locals` writes to the frame, so call this in a child only. CPython does not let
     `gc.get_referents` see the locals of a frame that is being executed.
@@ -44,7 +40,7 @@ def frame_roots(frames: Iterable[FrameType], *, servers: bool) -> Iterator[Root]
         each: FrameType | None = frame
         while each is not None:
             module = each.f_globals.get("__name__", "")
-            wanted = (_package(module) in SERVERS) is servers and not _is_own(module)
+            wanted = (package(module) in SERVERS | POOLS) is harmless and not _is_own(module)
             if wanted and each.f_code.co_name != "<module>":
                 yield Root(f"{module}.{each.f_code.co_qualname}()", dict(each.f_locals))
             each = each.f_back
@@ -67,7 +63,7 @@ def own_types() -> set[int]:
 
 def server_types() -> set[int]:
     """Return the identities of the classes of servers, whose instances are looked into last."""
-    return _types_of(lambda name: _package(name) in SERVERS)
+    return _types_of(is_server)
 
 
 def _types_of(wanted: Callable[[str], bool]) -> set[int]:
@@ -84,16 +80,12 @@ def _is_own(module: Any) -> bool:
     return type(module) is str and (module == OWN or module.startswith(OWN + "."))
 
 
-def _package(module: Any) -> str:
-    return module.partition(".")[0] if type(module) is str else ""
-
-
 _LIBRARY = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
 _STANDARD = sysconfig.get_path("stdlib")
 
 
 def _rank(name: str, value: Any) -> int:
-    if _package(name) in sys.stdlib_module_names and name != "__main__":
+    if package(name) in sys.stdlib_module_names and name != "__main__":
         return 3
     file = value.get("__file__") if type(value) is dict else None
     if type(file) is not str:

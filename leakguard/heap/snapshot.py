@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.fork import give_lock
 from ..core.holding import Examination, TypeRow
-from ..core.lock import give_lock
 from ..exceptions import SnapshotNotFoundError
 
 REST = "(other types)"

@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from gc import get_referents
 from typing import Any
@@ -49,9 +49,11 @@ class Walker:
     Args:
         roots: Where to start.
         last_roots: Where to start once all that is reachable from *roots* is done.
+        harmless_roots: Where to start last; what only they reach is held without harm.
         skip: Objects (by identity) that are not there: neither reached nor expanded.
         leaves: Types (by identity) whose instances are reached, but not expanded.
-        last: Types (by identity) whose instances are expanded last, as harmless holders.
+        harmless: Types (by identity) whose instances are expanded last, as harmless holders.
+        harmless_if: The same for the instances of a type for which a function says so.
     """
 
     def __init__(
@@ -59,18 +61,23 @@ class Walker:
         roots: Sequence[Root],
         *,
         last_roots: Sequence[Root] = (),
+        harmless_roots: Sequence[Root] = (),
         skip: Iterable[int] = (),
         leaves: Iterable[int] = (),
-        last: Iterable[int] = (),
+        harmless: Iterable[int] = (),
+        harmless_if: Mapping[int, Callable[[Any], bool]] | None = None,
     ) -> None:
-        self._first = list(roots)
-        self._then = list(last_roots)
+        self._roots = (list(roots), list(last_roots), list(harmless_roots))
         self.skip = frozenset(skip)
-        self._fates = {**dict.fromkeys(leaves, "leaf"), **dict.fromkeys(last, "last")}
+        self._leaves = frozenset(leaves)
+        self._harmless: dict[int, Callable[[Any], bool]] = {
+            **dict.fromkeys(harmless, _always),
+            **(harmless_if or {}),
+        }
 
     def is_leaf(self, value: Any) -> bool:
         """Tell whether *value* is not looked into."""
-        return self._fates.get(id(type(value))) == "leaf"
+        return id(type(value)) in self._leaves
 
     def walk(self, *, without: Iterable[int] = (), budget_s: float | None = None) -> Walk:
         """
@@ -82,14 +89,16 @@ class Walker:
         """
         seen = set(self.skip)
         seen.update(without)
-        result = Walk([*self._first, *self._then], [], array("q"), 0, True)
+        first, then, harmless = self._roots
+        result = Walk([*first, *then, *harmless], [], array("q"), 0, True)
         deadline = None if budget_s is None else time.perf_counter() + budget_s
         deferred: list[tuple[Any, int]] = []
-        self._start(result, 0, len(self._first), seen)
+        self._start(result, 0, len(first), seen)
         at = self._expand(result, 0, seen, deferred, deadline)
-        self._start(result, len(self._first), len(result.roots), seen)
+        self._start(result, len(first), len(first) + len(then), seen)
         at = self._expand(result, at, seen, deferred, deadline)
         result.harmless_from = len(result.objects)
+        self._start(result, len(first) + len(then), len(result.roots), seen)
         for value, parent in deferred:
             result.objects.append(value)
             result.parents.append(parent)
@@ -113,7 +122,7 @@ class Walker:
         deadline: float | None,
     ) -> int:
         """Expand the objects from index *at* on, and those they lead to; return where it ended."""
-        objects, fates = result.objects, self._fates
+        objects, leaves, harmless = result.objects, self._leaves, self._harmless
         append, parent_of, add = objects.append, result.parents.append, seen.add
         index = at
         # The list grows while it is gone through: that is the queue of the search.
@@ -122,18 +131,23 @@ class Walker:
                 result.complete = False
                 break
             value = objects[index]
-            if fates.get(id(type(value))) != "leaf":
+            if id(type(value)) not in leaves:
                 for each in get_referents(value):
                     key = id(each)
                     if key not in seen:
                         add(key)
-                        if deferred is not None and fates.get(id(type(each))) == "last":
+                        is_harmless = harmless.get(id(type(each)))
+                        if is_harmless is not None and deferred is not None and is_harmless(each):
                             deferred.append((each, index))
                         else:
                             append(each)
                             parent_of(index)
             index += 1
         return index
+
+
+def _always(_value: Any) -> bool:
+    return True
 
 
 def _past(deadline: float) -> bool:

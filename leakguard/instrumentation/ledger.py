@@ -10,7 +10,7 @@ from types import CodeType, MethodType
 from typing import Any
 
 from ..core.faults import Faults
-from ..core.lock import give_lock
+from ..core.fork import give_lock
 from ..core.registry import RouteRecord
 from ..core.site import Site, site_of_code, site_of_function
 from ..core.trace import CURRENT

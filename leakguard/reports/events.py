@@ -22,11 +22,21 @@ class Events:
 
     def __init__(self) -> None:
         self._own: Any = None
+        self.failed = 0
+        """Events that could not be logged."""
 
     def __call__(self, level: str, event: str, **keys: object) -> None:
-        """Log *event* at *level*, one of `debug`, `info`, `warning`, `error`."""
+        """Log *event* at *level*, one of `debug`, `info`, `warning`, `error`; never raises."""
+        try:
+            self._say(level, event, keys)
+        except Exception:  # the service's own processors and handlers run here
+            self.failed += 1
+
+    def _say(self, level: str, event: str, keys: dict[str, object]) -> None:
         if structlog.is_configured():
-            getattr(structlog.get_logger(NAME), level)(event, **keys)
+            bound = structlog.get_logger(NAME).bind()
+            # An asynchronous logger has a synchronous one inside.
+            getattr(getattr(bound, "sync_bl", bound), level)(event, **keys)
         elif logging.root.handlers:
             number = logging.getLevelNamesMapping()[level.upper()]
             logging.getLogger(NAME).log(number, "%s", _Line(event, keys), extra={NAME: keys})

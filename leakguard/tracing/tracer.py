@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from ..core.faults import Faults
+from ..core.fork import renew_after_fork
 from ..core.registry import Registry, RouteRecord
 from ..core.trace import Canary, OpenTrace, Trace
 from .colony import RING, Colony
@@ -21,6 +22,10 @@ _LAST_PLACE = RING - 1
 _numbers = itertools.count(1)
 # What `threading.active_count` counts, without its lock: that would cost 0.2 us a request.
 THREADS: Sized = threading._active  # type: ignore[attr-defined]
+
+
+def _sleep(tracer: "Tracer") -> None:
+    tracer.serving = False
 
 
 class Tracer:
@@ -59,6 +64,8 @@ class Tracer:
         self._on_serve = on_serve
         self._on_rest = on_rest
         self._serials = itertools.count(1)
+        # A child serves for itself: its first request starts a monitor of its own.
+        renew_after_fork(self, _sleep)
         self._applications: list[weakref.ref[Any]] = []
         self._loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.latest = 0

@@ -1,0 +1,69 @@
+"""What holds requests and does no harm: servers, for the last request of each connection."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from gc import get_referents
+from types import CoroutineType, MethodType
+from typing import Any
+
+from .safe import type_module
+
+SERVERS = frozenset(
+    ("daphne", "granian", "gunicorn", "h11", "h2", "httptools", "hypercorn", "uvicorn",
+     "uwsgi", "waitress", "websockets", "wsgiref", "wsproto", "http", "socketserver")
+)  # fmt: skip
+POOLS = frozenset(("anyio", "concurrent"))
+"""Packages whose idle threads still have their last job in a local variable."""
+
+_is_cancelled: Any = vars(asyncio.Handle)["_cancelled"].__get__
+
+
+def package(module: Any) -> str:
+    """Return the top-level package of a module's name."""
+    return module.partition(".")[0] if type(module) is str else ""
+
+
+def is_server(module: Any) -> bool:
+    """Tell whether a module is of a server's package."""
+    return package(module) in SERVERS
+
+
+def harmless_if() -> dict[int, Callable[[Any], bool]]:
+    """
+    Return, by the identity of a type, what tells whether an instance holds without harm.
+
+    Timers and tasks remember the context that they were made in. A server makes some while it
+    answers a request, to close an idle connection say, and cancelled timers stay in the loop's
+    queue for a while.
+    """
+    found: dict[int, Callable[[Any], bool]] = {
+        id(asyncio.Handle): _is_idle_handle,
+        id(asyncio.TimerHandle): _is_idle_handle,
+        id(asyncio.Task): _is_server_task,
+    }
+    # Not imported, as the service may not use it.
+    uvloop = sys.modules.get("uvloop.loop")
+    for name in ("Handle", "TimerHandle"):
+        kind = getattr(uvloop, name, None)
+        if kind is not None:
+            found[id(kind)] = _calls_server
+    return found
+
+
+def _is_idle_handle(handle: Any) -> bool:
+    return _is_cancelled(handle) or _calls_server(handle)
+
+
+def _calls_server(handle: Any) -> bool:
+    return any(
+        type(each) is MethodType and is_server(type_module(type(each.__self__)))
+        for each in get_referents(handle)
+    )
+
+
+def _is_server_task(task: Any) -> bool:
+    for each in get_referents(task):
+        if type(each) is CoroutineType and each.cr_frame is not None:
+            return is_server(each.cr_frame.f_globals.get("__name__"))
+    return False
