@@ -98,6 +98,8 @@ class Passes:
         ]
 
     def _take(self) -> float:
+        # Read together with what is left behind: the walk takes time, and requests go on.
+        requests = {record: record.requests for record in self._tracer.registry.records()}
         survivors = self._tracer.colony.survivors()
         listeners = self._ledger.groups()
         records = {survivor.serial: survivor.record for survivor in survivors}
@@ -124,7 +126,7 @@ class Passes:
             emitter_names=self.names,
             forgotten=self._forgotten,
         )
-        for suspect in self._book.observe(observations, self._tracer.registry.records()):
+        for suspect in self._book.observe(observations, requests):
             level, event = _EVENTS[suspect.state]
             self._log(level, event, **suspect_keys(suspect))
         while self._ledger.exceeded:
@@ -226,5 +228,5 @@ def exceeded_keys(exceeded: Exceeded) -> dict[str, Any]:
         "emitter": exceeded.emitter,
         "event_name": exceeded.event,
         "count": exceeded.count,
-        "sites": [str(site) for site in exceeded.sites],
+        "sites": [f"{site}, {count} of them" for site, count in exceeded.sites],
     }

@@ -1,5 +1,6 @@
 """A place in source code."""
 
+import sysconfig
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -21,6 +22,15 @@ class Site:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.function}"
+
+
+_LIBRARY = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib"))
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a file belongs to an installed package or the standard library."""
+    installed = "site-packages" in file or "dist-packages" in file
+    return installed or file.startswith((*_LIBRARY, "<frozen"))
 
 
 def site_of_code(code: CodeType, how: str, line: int | None = None) -> Site:

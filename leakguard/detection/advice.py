@@ -11,15 +11,20 @@ def advice_for(seen: Observation) -> str:
             "once at start-up, or remove it in a finally block of the request."
         )
     path = " ".join(seen.path)
-    if "TimerHandle" in path or "_scheduled" in path:
+    if seen.holder.startswith("threading."):
         return (
-            "A timer or a sleeping task outlives its request and keeps it: cancel it in a finally "
-            "block of the request."
+            "A thread or a threading.Timer outlives its request and keeps it: cancel it in a "
+            "finally block of the request, or hand it only the values that it needs."
         )
     if ": Task" in path or "coroutine " in path:
         return (
             "A task outlives its request and keeps it: keep the task and cancel it, or hand it "
             "only the values that it needs."
+        )
+    if "TimerHandle" in path or "_scheduled" in path:
+        return (
+            "A timer outlives its request and keeps it: cancel it in a finally "
+            "block of the request."
         )
     if "_lru_cache_wrapper" in path:
         return (

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..core.holding import HeldGroup
 from ..core.registry import RouteRecord
-from ..core.site import Site
+from ..core.site import Site, is_library
 from ..core.suspect import Observation
 
 
@@ -83,13 +83,20 @@ def _retained(group: HeldGroup, record: RouteRecord, count: int) -> Observation:
         size_bytes=_part(group, count),
         holder=group.holder,
         path=group.path,
-        sites=tuple(site for site in (group.site, record.handler) if site is not None),
+        sites=_sites(group.site, record.handler),
     )
+
+
+def _sites(holder: Site | None, handler: Site | None) -> tuple[Site, ...]:
+    """Put code on the path first, unless it is a library's: then the route's handler tells more."""
+    found = [site for site in (holder, handler) if site is not None]
+    return tuple(sorted(found, key=lambda site: is_library(site.file)))
 
 
 def _listening(each: Listeners, name: str, kept: tuple[HeldGroup, int] | None) -> Observation:
     place = f"{each.code.file}:{each.code.line}" if each.code is not None else ""
-    path: tuple[str, ...] = (f"{name}: {each.emitter}", f"event {each.event}", each.listener)
+    event = f" on event {each.event}" if each.event not in ("", "*") else ""
+    path: tuple[str, ...] = (f"{name}: {each.emitter}", f"{each.listener}{event}")
     evidence: tuple[str, ...] = ()
     size_bytes = None
     if kept is not None:
@@ -106,7 +113,7 @@ def _listening(each: Listeners, name: str, kept: tuple[HeldGroup, int] | None) -
         holder=name,
         path=path,
         sites=tuple(site for site in (each.site, each.code) if site is not None),
-        evidence=(f"listener {each.listener} on event {each.event}", *evidence),
+        evidence=(f"listener {each.listener}{event}", *evidence),
     )
 
 

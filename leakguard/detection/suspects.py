@@ -51,7 +51,7 @@ class SuspectBook:
         self._lock = give_lock(self)
 
     def observe(
-        self, observations: Iterable[Observation], records: Iterable[RouteRecord]
+        self, observations: Iterable[Observation], requests: dict[RouteRecord, int]
     ) -> list[Suspect]:
         """
         Take in what one pass saw, and return the suspects whose state it changed.
@@ -59,11 +59,10 @@ class SuspectBook:
         Args:
             observations: All that is left behind now; what was there before and is not among
                 them is gone.
-            records: All routes, whose requests are the clock of every series.
+            requests: How many each route had when they were seen: the clock of every series.
         """
         now = self._clock()
         with self._lock:
-            requests = {record: record.requests for record in records}
             self._take(observations, requests, now)
             self._seen_requests = requests
             changed = []

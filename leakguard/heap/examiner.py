@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from gc import get_referents
 from typing import Any
@@ -24,6 +24,7 @@ from .roots import (
     module_roots,
     own_types,
     server_types,
+    timer_lists,
 )
 from .safe import dotted_type_name, is_code
 from .walk import Root, Walker
@@ -118,32 +119,50 @@ class Examiner:
     def _forked(self, question: Question) -> Examination:
         self._headroom()
         frames = sys._current_frames()
+        # In the child, `threading` knows of the forking thread only.
+        threads = threading.enumerate()
         try:
             outcome = run_forked(
-                lambda: _answer(question, list(frames.values()), None, sized=True),
+                lambda: _answer(question, frames.values(), threads, None, sized=True),
                 deadline_s=self._deadline_s,
             )
         finally:
             frames.clear()
+            threads.clear()
         return _examination(
             outcome.value, "fork", outcome.pause_s, outcome.duration_s, outcome.cpu_s
         )
 
     def _inline(self, question: Question) -> Examination:
         begun, begun_cpu = time.perf_counter(), time.thread_time()
-        value = _answer(question, [], self._inline_budget_s, sized=False)
+        value = _answer(question, (), (), self._inline_budget_s, sized=False)
         took = time.perf_counter() - begun
         return _examination(value, "inline", took, took, time.thread_time() - begun_cpu)
 
 
 def _answer(
-    question: Question, frames: list[Any], budget_s: float | None, *, sized: bool
+    question: Question,
+    frames: Iterable[Any],
+    threads: Sequence[Any],
+    budget_s: float | None,
+    *,
+    sized: bool,
 ) -> dict[str, Any]:
+    timers = timer_lists(question.loops)
     walker = Walker(
-        [*module_roots(), *question.applications, *event_loop_roots(question.loops)],
+        [
+            *module_roots(),
+            *question.applications,
+            *event_loop_roots(question.loops),
+            *(alive for _, alive, _ in timers),
+            Root("threading._active", list(threads)),
+        ],
         last_roots=list(frame_roots(frames, harmless=False)),
-        harmless_roots=list(frame_roots(frames, harmless=True)),
-        skip=hidden(),
+        harmless_roots=[
+            *frame_roots(frames, harmless=True),
+            *(cancelled for _, _, cancelled in timers),
+        ],
+        skip=hidden() | {id(timer_list) for timer_list, _, _ in timers},
         leaves=own_types(),
         harmless=server_types(),
         harmless_if=harmless_if(),

@@ -7,7 +7,7 @@ from gc import get_referents
 from types import CoroutineType, MethodType
 from typing import Any
 
-from .safe import type_module
+from .safe import derives_from, type_module
 
 SERVERS = frozenset(
     ("daphne", "granian", "gunicorn", "h11", "h2", "httptools", "hypercorn", "uvicorn",
@@ -16,7 +16,7 @@ SERVERS = frozenset(
 POOLS = frozenset(("anyio", "concurrent"))
 """Packages whose idle threads still have their last job in a local variable."""
 
-_is_cancelled: Any = vars(asyncio.Handle)["_cancelled"].__get__
+_read_cancelled: Any = vars(asyncio.Handle)["_cancelled"].__get__
 
 
 def package(module: Any) -> str:
@@ -34,12 +34,11 @@ def harmless_if() -> dict[int, Callable[[Any], bool]]:
     Return, by the identity of a type, what tells whether an instance holds without harm.
 
     Timers and tasks remember the context that they were made in. A server makes some while it
-    answers a request, to close an idle connection say, and cancelled timers stay in the loop's
-    queue for a while.
+    answers a request, to close an idle connection say.
     """
     found: dict[int, Callable[[Any], bool]] = {
-        id(asyncio.Handle): _is_idle_handle,
-        id(asyncio.TimerHandle): _is_idle_handle,
+        id(asyncio.Handle): _calls_server,
+        id(asyncio.TimerHandle): _calls_server,
         id(asyncio.Task): _is_server_task,
     }
     # Not imported, as the service may not use it.
@@ -51,8 +50,9 @@ def harmless_if() -> dict[int, Callable[[Any], bool]]:
     return found
 
 
-def _is_idle_handle(handle: Any) -> bool:
-    return _is_cancelled(handle) or _calls_server(handle)
+def is_cancelled(handle: Any) -> bool:
+    """Tell whether a handle of asyncio's has been cancelled."""
+    return derives_from(type(handle), asyncio.Handle) and _read_cancelled(handle) is True
 
 
 def _calls_server(handle: Any) -> bool:

@@ -115,7 +115,8 @@ def _sizes(walker: Walker, walk: Walk, groups: Iterable[_Group]) -> dict[int, in
         if not group.harmless
     }
     blocked = {id(anchor) for anchors in anchored.values() for anchor in anchors}
-    shared = walker.walk(without=blocked)
+    # What a thread is handed is in the local variables of its frames, too: without them.
+    shared = walker.walk(without=blocked, frames=False)
     reached = {id(value) for value in shared.objects} | walker.skip
     return {
         key: deep_size(_only_below(anchors, reached, walker)) for key, anchors in anchored.items()

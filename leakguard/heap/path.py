@@ -9,8 +9,9 @@ from types import (
     FunctionType,
     GeneratorType,
 )
+from typing import Any
 
-from ..core.site import Site, site_of_code
+from ..core.site import Site, is_library, site_of_code
 from .edge import Step, edge_at
 from .safe import label
 from .walk import Walk
@@ -84,19 +85,18 @@ class PathNamer:
         return Path(tuple(_below_module(steps)), tuple(nodes), first_element)
 
     def site_on(self, path: Path) -> Site | None:
-        """Return the code nearest to the kept object that is itself part of the path."""
+        """
+        Return the code nearest to the kept object that is itself part of the path.
+
+        A library's code is returned only where there is no other.
+        """
+        library = None
         for index in reversed(path.nodes):
-            value = self._walk.objects[index]
-            kind = type(value)
-            if kind is FunctionType:
-                return site_of_code(value.__code__, "holder")
-            if kind is CoroutineType:
-                return _waiting_site(value.cr_code, value.cr_frame)
-            if kind is GeneratorType:
-                return _waiting_site(value.gi_code, value.gi_frame)
-            if kind is AsyncGeneratorType:
-                return _waiting_site(value.ag_code, value.ag_frame)
-        return None
+            site = _site_of(self._walk.objects[index])
+            if site is not None and not is_library(site.file):
+                return site
+            library = library or site
+        return library
 
     def _step(self, nodes: list[int], place: int) -> Step | None:
         node = nodes[place]
@@ -112,6 +112,22 @@ def _below_module(steps: list[Step]) -> list[Step]:
     if len(steps) > 1 and steps[0].to == "module" and steps[1].edge.startswith("."):
         return [Step(steps[0].edge + steps[1].edge, steps[1].to), *steps[2:]]
     return steps
+
+
+def _site_of(value: Any) -> Site | None:
+    """Return where a function is written, or where a coroutine or generator waits."""
+    kind = type(value)
+    if kind is FunctionType:
+        wrapped = value.__dict__.get("__wrapped__")
+        function = wrapped if type(wrapped) is FunctionType else value
+        return site_of_code(function.__code__, "holder")
+    if kind is CoroutineType:
+        return _waiting_site(value.cr_code, value.cr_frame)
+    if kind is GeneratorType:
+        return _waiting_site(value.gi_code, value.gi_frame)
+    if kind is AsyncGeneratorType:
+        return _waiting_site(value.ag_code, value.ag_frame)
+    return None
 
 
 def _waiting_site(code: CodeType, frame: FrameType | None) -> Site:

@@ -1,13 +1,13 @@
 """Where a walk starts, under which name, and what it must not see or sees last."""
 
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
-from .harmless import POOLS, SERVERS, is_server, package
-from .safe import derives_from, is_module, label, module_dict, type_module
+from ..core.site import is_library
+from .harmless import POOLS, SERVERS, is_cancelled, is_server, package
+from .safe import derives_from, instance_dict, is_module, label, module_dict, type_module
 from .walk import Root
 
 OWN = __name__.partition(".")[0]
@@ -80,20 +80,36 @@ def _is_own(module: Any) -> bool:
     return type(module) is str and (module == OWN or module.startswith(OWN + "."))
 
 
-_LIBRARY = tuple(sysconfig.get_path(name) for name in ("purelib", "platlib"))
-_STANDARD = sysconfig.get_path("stdlib")
-
-
 def _rank(name: str, value: Any) -> int:
     if package(name) in sys.stdlib_module_names and name != "__main__":
         return 3
     file = value.get("__file__") if type(value) is dict else None
     if type(file) is not str:
         return 3
-    if file.startswith(_LIBRARY) or "site-packages" in file or "dist-packages" in file:
+    if is_library(file):
         return 2
     # `python -m package` runs a module under this name that has a better one, too.
-    return 1 if name == "__main__" or file.startswith(_STANDARD) else 0
+    return 1 if name == "__main__" else 0
+
+
+def timer_lists(loops: Iterable[Any]) -> list[tuple[Any, Root, Root]]:
+    """
+    Return each asyncio loop's list of timers, with its live and its cancelled ones as roots.
+
+    A cancelled timer stays in that list, with the context that it was made in, until those before
+    it are due, or more than half of over a hundred are cancelled. That holds nothing for long.
+    """
+    found = []
+    for loop in loops:
+        timers = (instance_dict(loop) or {}).get("_scheduled")
+        if type(timers) is list:
+            name = f"<event loop {label(loop)}>._scheduled"
+            alive: list[Any] = []
+            cancelled: list[Any] = []
+            for each in timers:
+                (cancelled if is_cancelled(each) else alive).append(each)
+            found.append((timers, Root(name, alive), Root(name, cancelled)))
+    return found
 
 
 def event_loop_roots(loops: Iterable[Any]) -> list[Root]:

@@ -79,17 +79,25 @@ class Walker:
         """Tell whether *value* is not looked into."""
         return id(type(value)) in self._leaves
 
-    def walk(self, *, without: Iterable[int] = (), budget_s: float | None = None) -> Walk:
+    def walk(
+        self,
+        *,
+        without: Iterable[int] = (),
+        frames: bool = True,
+        budget_s: float | None = None,
+    ) -> Walk:
         """
         Walk once.
 
         Args:
             without: Further objects (by identity) to leave out, with all that only they reach.
+            frames: Start from *last_roots*, too.
             budget_s: Time after which to stop, incomplete.
         """
         seen = set(self.skip)
         seen.update(without)
         first, then, harmless = self._roots
+        then = then if frames else []
         result = Walk([*first, *then, *harmless], [], array("q"), 0, True)
         deadline = None if budget_s is None else time.perf_counter() + budget_s
         deferred: list[tuple[Any, int]] = []

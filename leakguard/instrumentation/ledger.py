@@ -64,12 +64,12 @@ class ListenerGroup:
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """An event with more living listeners than `max_listeners`, and the lines that add most."""
+    """An event with more living listeners than `max_listeners`, and how many which lines added."""
 
     emitter: str
     event: str
     count: int
-    sites: tuple[Site, ...]
+    sites: tuple[tuple[Site, int], ...]
 
 
 class Ledger:
@@ -296,7 +296,7 @@ class Ledger:
         self._warned.add((emitter_key, event))
         registrations = book.events[event]
         sites = Counter(each.site for each in registrations.values() if each.site is not None)
-        top = tuple(site for site, _ in sites.most_common(3))
+        top = tuple(sites.most_common(3))
         self.exceeded.append(Exceeded(book.kind, event_label(event), len(registrations), top))
 
     def _call_site(self, library: str) -> Site | None:

@@ -1,0 +1,1 @@
+"""A Flask service that leaks in six ways, and does the same six things right."""
