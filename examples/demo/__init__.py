@@ -1,0 +1,1 @@
+"""Serve an example, send it traffic, and print what leakguard says of it."""
