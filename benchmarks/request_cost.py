@@ -161,7 +161,7 @@ def parts() -> dict[str, float]:
     gauge = AllocationGauge()
     faults = Faults(max_errors=1, log=lambda *_args, **_keys: None)
     registry = Registry(max_routes=1)
-    tracer = Tracer(registry=registry, colony=Colony(max_canaries=1000), faults=faults,
+    tracer = Tracer(owner=None, registry=registry, colony=Colony(max_canaries=1000), faults=faults,
                     on_serve=lambda: None, on_rest=lambda: None)  # fmt: skip
     record = registry.record("GET", "/")
 

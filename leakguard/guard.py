@@ -53,14 +53,17 @@ class LeakGuard:
         self._faults = Faults(max_errors=config.max_errors, log=self._events)
         if not config.enabled:
             self._faults.off.add("tracing")
+        owner = object()
         self._registry = Registry(max_routes=config.max_routes)
         self._ledger = Ledger(
+            owner=owner,
             max_registrations=config.max_registrations,
             max_listeners=config.max_listeners,
             faults=self._faults,
         )
         self._libraries = Libraries(config.instrument, ledger=self._ledger, faults=self._faults)
         self.tracer = Tracer(
+            owner=owner,
             registry=self._registry,
             colony=Colony(max_canaries=config.max_survivors),
             faults=self._faults,
@@ -99,7 +102,7 @@ class LeakGuard:
             on_error=lambda error: self._faults.count("endpoints", error),
         )
         self._lock = give_lock(self)
-        self._snapshot_failure: tuple[float, WalkError] | None = None
+        self._snapshot_failure: tuple[float, str, str] | None = None
         self._said_closed = False
         self._started_at = time.monotonic()
         self._summarized_at = time.monotonic()
@@ -176,9 +179,8 @@ class LeakGuard:
                 "libraries": self._libraries.attached,
             },
             errors={
-                "counts": self._faults.counts(),
+                "counts": {**self._faults.counts(), **self._events.failures()},
                 "switched_off": sorted(self._faults.off),
-                "events_not_logged": self._events.failed,
             },
         )
 
@@ -210,9 +212,9 @@ class LeakGuard:
             if latest is not None and time.time() - latest.taken_at < cooldown_s:
                 return latest
             if self._snapshot_failure is not None:
-                failed_at, error = self._snapshot_failure
+                failed_at, reason, message = self._snapshot_failure
                 if time.monotonic() - failed_at < cooldown_s:
-                    raise error
+                    raise WalkError(reason, message)
             return self._taken("requested")
 
     def find_snapshot(self, name: str) -> Snapshot:
@@ -333,7 +335,8 @@ class LeakGuard:
                 Question(loops=self.tracer.loops(), applications=self._passes.roots(), census=True)
             )
         except WalkError as error:
-            self._snapshot_failure = (time.monotonic(), error)
+            # Not the error itself: its traceback holds the request that asked.
+            self._snapshot_failure = (time.monotonic(), error.reason, str(error))
             self._events("warning", "walk_failed", reason=error.reason, error=str(error))
             raise
         taken = snapshot_of(

@@ -10,7 +10,7 @@ from .core.faults import Faults
 from .core.fork import give_lock
 from .core.holding import Examination, HeldGroup
 from .core.registry import RouteRecord
-from .core.suspect import Suspect
+from .core.suspect import Kind, Suspect
 from .core.trace import Canary
 from .detection.evidence import observe
 from .detection.suspects import SuspectBook
@@ -80,6 +80,8 @@ class Passes:
         """Take one pass and return the CPU seconds that it cost; never raises."""
         begun = time.thread_time()
         walked = 0.0
+        if "passes" in self._faults.off:
+            return 0.0
         try:
             with self._lock:
                 walked = self._take()
@@ -107,17 +109,20 @@ class Passes:
         keys = list(emitters)
         self.names = {key: self.names[key] for key in keys if key in self.names}
         groups: Sequence[HeldGroup] = ()
+        kinds: tuple[Kind, ...] = ("listener", "retained_request")
         cpu_s = 0.0
         if survivors or len(self.names) < len(keys):
             seen = self._examined(survivors, list(emitters.values()))
             if seen is None:
-                return 0.0
-            groups, cpu_s = seen.groups, seen.cpu_s
-            for key, name in zip(keys, seen.emitter_names, strict=True):
-                if name is not None:
-                    self.names[key] = name
+                kinds = ("listener",)
+            else:
+                groups, cpu_s = seen.groups, seen.cpu_s
+                found = zip(keys, seen.emitter_names, strict=True)
+                self.names.update((key, name) for key, name in found if name is not None)
         del survivors, emitters  # from here on nothing of the requests is held
-        self._count(groups, listeners, records)
+        if "retained_request" in kinds:
+            self._count_retained(groups, records)
+        self._count_listeners(listeners)
         observations = observe(
             groups,
             listeners,
@@ -126,7 +131,7 @@ class Passes:
             emitter_names=self.names,
             forgotten=self._forgotten,
         )
-        for suspect in self._book.observe(observations, requests):
+        for suspect in self._book.observe(observations, requests, kinds=kinds):
             level, event = _EVENTS[suspect.state]
             self._log(level, event, **suspect_keys(suspect))
         while self._ledger.exceeded:
@@ -160,29 +165,27 @@ class Passes:
         self.latest = seen
         return seen
 
-    def _count(
-        self,
-        groups: Sequence[HeldGroup],
-        listeners: Sequence[ListenerGroup],
-        records: dict[int, RouteRecord],
-    ) -> None:
-        """Write to each route's record how much it has left behind."""
-        retained = Counter(self._forgotten_by_route())
+    def _count_retained(self, groups: Sequence[HeldGroup], records: dict[int, RouteRecord]) -> None:
+        """Write to each route's record how many of its requests are kept."""
+        held = {(group.path, records[serial]) for group in groups for serial in group.serials}
+        for gone in self._forgotten.keys() - held:
+            del self._forgotten[gone]
+        retained: Counter[RouteRecord] = Counter()
+        for (_, record), count in self._forgotten.items():
+            retained[record] += count
         for group in groups:
             if not group.harmless:
                 retained.update(records[serial] for serial in group.serials)
+        for record in self._tracer.registry.records():
+            record.retained = retained[record]
+
+    def _count_listeners(self, listeners: Sequence[ListenerGroup]) -> None:
+        """Write to each route's record how many of its listeners live."""
         unreleased: Counter[RouteRecord] = Counter()
         for each in listeners:
             unreleased[each.record] += each.count
         for record in self._tracer.registry.records():
-            record.retained = retained[record]
             record.listeners = unreleased[record]
-
-    def _forgotten_by_route(self) -> Counter[RouteRecord]:
-        totals: Counter[RouteRecord] = Counter()
-        for (_, record), count in self._forgotten.items():
-            totals[record] += count
-        return totals
 
     def _relieve(self, groups: Sequence[HeldGroup], records: dict[int, RouteRecord]) -> None:
         """
@@ -191,10 +194,6 @@ class Passes:
         Their holder is known, and they are still counted for as long as the rest of their group
         lives. So a large leak leaves room to see a second one.
         """
-        paths = {(group.path, records[serial]) for group in groups for serial in group.serials}
-        self._forgotten = Counter(
-            {key: count for key, count in self._forgotten.items() if key in paths}
-        )
         if len(records) * 2 < self._config.max_survivors * _CROWDED:
             return
         largest = max(groups, key=lambda group: len(group.serials), default=None)

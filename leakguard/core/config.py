@@ -193,7 +193,8 @@ def _tokens(value: Any) -> tuple[Secret, ...]:
     for text in texts:
         if not isinstance(text, str) or not text.strip():
             raise ConfigError("token must be a non-empty text, got one that is empty or no text")
-    return tuple(Secret(text) for text in texts)
+    # One read from a file ends with a line break.
+    return tuple(Secret(text.strip()) for text in texts)
 
 
 def _from_text(name: str, text: str, default: Any) -> Any:

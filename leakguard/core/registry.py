@@ -48,6 +48,8 @@ class Registry:
         self._max_routes = max_routes
         self.known: dict[tuple[str, str], RouteRecord] = {}
         """The records by method and template; read it, but add through `record`."""
+        self.nowhere = RouteRecord(OTHER, UNMATCHED)
+        """The record of requests whose route could not be told because of an error."""
         self._lock = give_lock(self)
 
     def record(self, method: str, route: str, handler: Site | None = None) -> RouteRecord:
@@ -65,4 +67,5 @@ class Registry:
     def records(self) -> list[RouteRecord]:
         """Return the records, in the order in which their routes were first asked for."""
         with self._lock:
-            return list(self.known.values())
+            records = list(self.known.values())
+        return [*records, self.nowhere] if self.nowhere.requests else records

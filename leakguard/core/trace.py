@@ -26,6 +26,8 @@ class OpenTrace:
     """Count what one request does, while it does it; it is the canary of its context, too."""
 
     serial = 0
+    owner: object = None
+    outer: "OpenTrace | None" = None
     record: "RouteRecord | None" = None
     scope: Any = None
     canary: Canary | None = None
@@ -69,3 +71,16 @@ class Trace:
 
 CURRENT: ContextVar[OpenTrace | None] = ContextVar("leakguard_trace", default=None)
 """The request that the running code belongs to; child tasks and `to_thread` inherit it."""
+
+
+def current_trace(owner: object) -> OpenTrace | None:
+    """
+    Return the open trace of *owner*'s guard that the running code belongs to.
+
+    Where several guards follow one request, the traces of the outer ones stand behind that of the
+    innermost.
+    """
+    trace = CURRENT.get()
+    while trace is not None and trace.owner is not owner:
+        trace = trace.outer
+    return trace

@@ -1,7 +1,7 @@
 """Turn what each pass saw into suspects, and say when one changes its state."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ..core.fork import give_lock
@@ -51,7 +51,11 @@ class SuspectBook:
         self._lock = give_lock(self)
 
     def observe(
-        self, observations: Iterable[Observation], requests: dict[RouteRecord, int]
+        self,
+        observations: Iterable[Observation],
+        requests: dict[RouteRecord, int],
+        *,
+        kinds: Collection[Kind] = ("listener", "retained_request"),
     ) -> list[Suspect]:
         """
         Take in what one pass saw, and return the suspects whose state it changed.
@@ -60,10 +64,11 @@ class SuspectBook:
             observations: All that is left behind now; what was there before and is not among
                 them is gone.
             requests: How many each route had when they were seen: the clock of every series.
+            kinds: What could be looked for at this pass; nothing is said of others.
         """
         now = self._clock()
         with self._lock:
-            self._take(observations, requests, now)
+            self._take(observations, requests, kinds, now)
             self._seen_requests = requests
             changed = []
             for case in self._cases.values():
@@ -87,9 +92,15 @@ class SuspectBook:
         self,
         observations: Iterable[Observation],
         requests: dict[RouteRecord, int],
+        kinds: Collection[Kind],
         now: float,
     ) -> None:
-        gone = {(case, record) for case in self._cases for record in self._cases[case].series}
+        gone = {
+            (key, record)
+            for key, case in self._cases.items()
+            for record in case.series
+            if key[0] in kinds
+        }
         # The largest comes last, and so is the one that the suspect shows.
         for each in sorted(observations, key=lambda each: each.count):
             key = (each.kind, each.signature)

@@ -87,7 +87,8 @@ class Gate:
 
     def _has_token(self, given: str) -> bool:
         scheme, _, token = given.partition(" ")
-        offered = token.strip().encode("utf-8", "surrogateescape")
+        # Headers are bytes, which Starlette reads as latin-1.
+        offered = token.strip().encode("latin-1")
         # All are compared, so that the time does not tell which one was nearest.
         fits = [hmac.compare_digest(offered, each.reveal()) for each in self._tokens]
         return scheme.lower() == "bearer" and any(fits)

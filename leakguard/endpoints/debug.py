@@ -154,17 +154,20 @@ def _json(content: Any) -> Response:
     return JSONResponse(content, headers=HEADERS)
 
 
-def _on_http(_request: Request, error: Any) -> Response:
+# Handlers are async, because Starlette runs sync ones in a thread, and so needs an event loop.
+
+
+async def _on_http(_request: Request, error: Any) -> Response:
     return problem(error.status_code, str(error.detail), dict(error.headers or {}))
 
 
-def _on_missing(_request: Request, error: Exception) -> Response:
+async def _on_missing(_request: Request, error: Exception) -> Response:
     return problem(404, str(error))
 
 
-def _on_walk(_request: Request, error: Any) -> Response:
+async def _on_walk(_request: Request, error: Any) -> Response:
     return problem(503, str(error), {"Retry-After": str(_RETRY_S.get(error.reason, 10))})
 
 
-def _on_any(_request: Request, _error: Exception) -> Response:
+async def _on_any(_request: Request, _error: Exception) -> Response:
     return problem(500, "leakguard failed to answer; the service's log says more")

@@ -13,7 +13,7 @@ from ..core.faults import Faults
 from ..core.fork import give_lock
 from ..core.registry import RouteRecord
 from ..core.site import Site, site_of_code, site_of_function
-from ..core.trace import CURRENT
+from ..core.trace import current_trace
 
 ALL = object()
 """Stands for every event of an emitter, or for every part of a registration."""
@@ -77,12 +77,16 @@ class Ledger:
     Keep the living registrations of one guard.
 
     Args:
+        owner: Stands for the guard, in its traces.
         max_registrations: Registrations followed at a time; further ones are only counted.
         max_listeners: Living listeners on one event beyond which `exceeded` gets an entry, once.
         faults: Counts errors of this part, `listeners`.
     """
 
-    def __init__(self, *, max_registrations: int, max_listeners: int, faults: Faults) -> None:
+    def __init__(
+        self, *, owner: object, max_registrations: int, max_listeners: int, faults: Faults
+    ) -> None:
+        self._owner = owner
         self._max_registrations = max_registrations
         self._max_listeners = max_listeners
         self._faults = faults
@@ -246,7 +250,7 @@ class Ledger:
 
     def _registration(self, listener: Any, library: str) -> Registration:
         code = site_of_function(listener, "listener")
-        trace = CURRENT.get()
+        trace = current_trace(self._owner)
         name = code.function if code is not None else type(listener).__qualname__
         registration = Registration(name, code, self._call_site(library))
         if trace is not None:
@@ -286,7 +290,7 @@ class Ledger:
         self._count -= 1
         if not registrations:
             del book.events[event]
-        trace = CURRENT.get()
+        trace = current_trace(self._owner)
         if trace is not None:
             trace.removed += 1
 

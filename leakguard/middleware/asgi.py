@@ -30,13 +30,13 @@ class TracingMiddleware:
         self._marker = door.marker
         self._routes = RouteTable(app, registry=tracer.registry, faults=tracer.faults)
         tracer.wraps(app)
-        adapt(app)
+        adapt(app, tracer.owner)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # One long function, because each further coroutine costs a request 0.3 us.
         kind = scope["type"]
         if kind != "http" and kind != "websocket":
-            await self._call_lifespan(scope, receive, send)
+            await self._call_other(scope, receive, send)
             return
         own = self._marker in scope["path"] and kind == "http"
         if own and self._door.claims(_below_root(scope)):
@@ -72,11 +72,12 @@ class TracingMiddleware:
                 trace.exclusive = False
             tracer.close(trace, self._routes.record_of(trace, scope))
 
-    async def _call_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self.app(scope, receive, send)
         finally:
-            self.tracer.rest()
+            if scope["type"] == "lifespan":
+                self.tracer.rest()
 
 
 def _below_root(scope: Scope) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..core.faults import Faults
-from ..core.registry import OTHER, UNMATCHED, Registry, RouteRecord
+from ..core.registry import UNMATCHED, Registry, RouteRecord
 from ..core.site import site_of_function
 from ..core.trace import OpenTrace
 from ..types import Scope
@@ -58,9 +58,11 @@ class RouteTable:
             return record
         except Exception as error:
             self._faults.count("routes", error)
-            return self._registry.record(OTHER, UNMATCHED)
+            return self._registry.nowhere
 
     def _template(self, scope: Scope) -> str:
+        if "routes" in self._faults.off:
+            return UNMATCHED
         endpoint = scope.get("endpoint")
         if endpoint is None:
             template = scope.get("path_template")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..core.faults import Faults
-from ..core.registry import OTHER, UNMATCHED, Registry, RouteRecord
+from ..core.registry import UNMATCHED, Registry, RouteRecord
 from ..core.site import site_of_function
 from ..core.trace import OpenTrace
 from ..types import Environ
@@ -36,7 +36,6 @@ class RuleReader:
         """
         try:
             rule, template, handler = trace.rule, trace.route, trace.handler
-            trace.rule = None
             if rule is None:  # it has not answered yet, or raised before it did
                 rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
             if template is None:
@@ -50,4 +49,4 @@ class RuleReader:
             return record
         except Exception as error:  # an application may put anything under that key
             self._faults.count("routes", error)
-            return self._registry.record(OTHER, UNMATCHED)
+            return self._registry.nowhere

@@ -29,7 +29,7 @@ class TracingWSGIMiddleware:
         self._door = door
         self._marker = door.marker
         tracer.wraps(app)
-        adapt(app)
+        adapt(app, tracer.owner)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -41,8 +41,7 @@ class TracingWSGIMiddleware:
         trace.finder = self.rules
         tracer = self.tracer
         exchange = _Exchange()
-        exchange.guarded, exchange.trace, exchange.environ = self, trace, environ
-        exchange.start_response = start_response
+        exchange.guarded, exchange.trace = self, trace
         exchange.token = CURRENT.set(trace)
         if tracer.active > 1:
             trace.exclusive = False
@@ -51,7 +50,7 @@ class TracingWSGIMiddleware:
         exchange.blocks = sampler.read() if sampler.left <= 0 else None
         exchange.before = tracer.gauge.base + get_count()[0]
         try:
-            body = self.app(environ, exchange.start)
+            body = self.app(environ, _noting(start_response, trace))
         except BaseException:
             exchange.end()
             raise
@@ -65,6 +64,25 @@ class TracingWSGIMiddleware:
         return _SizedExchange(exchange) if hasattr(body, "__len__") else exchange
 
 
+def _noting(start_response: StartResponse, trace: OpenTrace) -> StartResponse:
+    """Wrap *start_response*; the wrapper is free of the body, which often holds it."""
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        environ = trace.scope
+        if environ is not None:
+            trace.status = status
+            # Flask forgets its request before the application returns, so it is read here.
+            request = environ.get("werkzeug.request")
+            if request is not None:
+                try:
+                    trace.rule = request.url_rule
+                except Exception:  # anything may stand under that key
+                    trace.rule = None
+        return start_response(status, headers, *exc_info)
+
+    return start
+
+
 class _Exchange:
     """
     Follow one request to its end, and stand for the iterable that the application returned.
@@ -73,29 +91,13 @@ class _Exchange:
     is filled where it is made, as a constructor would cost each request more.
     """
 
-    __slots__ = (
-        "before", "blocks", "body", "environ", "guarded", "start_response", "token",
-        "trace",
-    )  # fmt: skip
+    __slots__ = ("before", "blocks", "body", "guarded", "token", "trace")
     before: int
     blocks: int | None
     body: Any
-    environ: Environ
     guarded: TracingWSGIMiddleware
-    start_response: StartResponse
     token: Token[OpenTrace | None]
     trace: OpenTrace | None
-
-    def start(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        """Stand for the server's `start_response`."""
-        trace = self.trace
-        if trace is not None:
-            trace.status = status
-            # Flask forgets its request before the application returns, so it is read here.
-            with_rule = self.environ.get("werkzeug.request")
-            if with_rule is not None:
-                trace.rule = getattr(with_rule, "url_rule", None)
-        return self.start_response(status, headers, *exc_info)
 
     def __iter__(self) -> Iterator[bytes]:
         # The application's own iterator: a call less for every chunk.
@@ -129,14 +131,21 @@ class _Exchange:
         trace.objects = tracer.gauge.base + count - self.before
         try:
             if CURRENT.get() is trace:
-                CURRENT.reset(self.token)
-        except ValueError:  # ended in another context or thread than it began in
+                before = self.token.old_value
+                # One that ended out of turn, or on another thread, is not to become current again.
+                if type(before) is OpenTrace and before.record is not None:
+                    CURRENT.set(None)
+                else:
+                    CURRENT.reset(self.token)
+        except ValueError:  # ended in another context than it began in
             trace.exclusive = False
         if not count or tracer.latest != trace.serial or not trace.exclusive:
             trace.exclusive = trace.measured = False
         elif self.blocks is not None:
             trace.blocks = tracer.sampler.read() - self.blocks
-        tracer.close(trace, guarded.rules.record_of(trace, self.environ))
+        record = guarded.rules.record_of(trace, trace.scope)
+        trace.rule = None
+        tracer.close(trace, record)
 
 
 class _SizedExchange:

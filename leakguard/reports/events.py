@@ -22,15 +22,18 @@ class Events:
 
     def __init__(self) -> None:
         self._own: Any = None
-        self.failed = 0
-        """Events that could not be logged."""
+        self._failed = 0
+
+    def failures(self) -> dict[str, int]:
+        """Return how many events could not be logged, under `logs`, if any."""
+        return {"logs": self._failed} if self._failed else {}
 
     def __call__(self, level: str, event: str, **keys: object) -> None:
         """Log *event* at *level*, one of `debug`, `info`, `warning`, `error`; never raises."""
         try:
             self._say(level, event, keys)
         except Exception:  # the service's own processors and handlers run here
-            self.failed += 1
+            self._failed += 1
 
     def _say(self, level: str, event: str, keys: dict[str, object]) -> None:
         if structlog.is_configured():

@@ -11,6 +11,8 @@ RING = 256
 """Requests whose canaries wait in the ring; a power of two."""
 
 AnyCanary = Canary | OpenTrace
+_NO_TRACE = ref(OpenTrace())
+_NO_CANARY = ref(Canary())
 
 
 @dataclass(slots=True)
@@ -37,10 +39,8 @@ class Colony:
 
     def __init__(self, *, max_canaries: int) -> None:
         self._max_canaries = max_canaries
-        dead = ref(OpenTrace())
-        self.contexts: list[ref[OpenTrace]] = [dead] * RING
-        nobody: ref[Canary] = ref(Canary())
-        self.scopes: list[ref[Canary]] = [nobody] * RING
+        self.contexts: list[ref[OpenTrace]] = [_NO_TRACE] * RING
+        self.scopes: list[ref[Canary]] = [_NO_CANARY] * RING
         self._kept: set[ref[AnyCanary]] = set()
         self.missed = 0
         """Living canaries that found no room, and are followed no longer."""
@@ -83,6 +83,13 @@ class Colony:
             canary = each()
             if canary is None or canary.serial in serials:
                 self._kept.discard(each)
+        for serial in serials:
+            place = serial & (RING - 1)
+            trace, other = self.contexts[place](), self.scopes[place]()
+            if trace is not None and trace.serial == serial:
+                self.contexts[place] = _NO_TRACE
+            if other is not None and other.serial == serial:
+                self.scopes[place] = _NO_CANARY
 
     def _drop_dead(self) -> None:
         for each in self._kept.copy():

@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Generator
 from gc import get_count
+from sys import _getframe
 from types import coroutine
 from typing import Any
 
@@ -19,9 +20,13 @@ def drive(
     An event loop runs one task at a time, so between two reads only this request allocates,
     unless another thread takes over.
     """
+    # The end of the coroutine makes an object of this frame, which must not count as the request's:
+    # so it is made now.
+    _getframe()
     advance: Any = app.send
     value: Any = None
     signal: Any = None
+    closing: Any = None
     while True:
         before = gauge.base + get_count()[0]
         try:
@@ -41,12 +46,18 @@ def drive(
         try:
             value = yield signal
             advance = app.send
-        except GeneratorExit:
-            app.close()
-            raise
+        except GeneratorExit as error:
+            closing = error
         except BaseException as error:
             advance, value = app.throw, error
         signal = None
+        if closing is not None:
+            # Not in the `except` block: it would show as the context of the application's errors.
+            try:
+                app.close()
+                raise closing
+            finally:
+                closing = None
     # Read only here, where the end of the step has let go of its frame.
     count = get_count()[0]
     trace.objects += gauge.base + count - before
@@ -66,23 +77,29 @@ def drive_sampled(
     advance: Any = driven.send
     value: Any = None
     signal: Any = None
-    blocks = 0
+    closing: Any = None
+    trace.blocks = 0
     while True:
         before = sampler.read()
         try:
             signal = advance(value)
         except StopIteration:
-            return
+            break
         finally:
-            blocks += sampler.read() - before
-            trace.blocks = blocks
+            trace.blocks += sampler.read() - before
             value = None
         try:
             value = yield signal
             advance = driven.send
-        except GeneratorExit:
-            driven.close()
-            raise
+        except GeneratorExit as error:
+            closing = error
         except BaseException as error:
             advance, value = driven.throw, error
         signal = None
+        if closing is not None:
+            # Not in the `except` block: it would show as the context of the application's errors.
+            try:
+                driven.close()
+                raise closing
+            finally:
+                closing = None

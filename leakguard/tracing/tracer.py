@@ -13,7 +13,7 @@ from weakref import ref
 from ..core.faults import Faults
 from ..core.fork import renew_after_fork
 from ..core.registry import Registry, RouteRecord
-from ..core.trace import Canary, OpenTrace, Trace
+from ..core.trace import CURRENT, Canary, OpenTrace, Trace
 from .colony import RING, Colony
 from .gauges import AllocationGauge, BlockSampler
 
@@ -33,6 +33,7 @@ class Tracer:
     Open and close the traces of one guard. Neither call ever raises.
 
     Args:
+        owner: Stands for the guard, in its traces.
         registry: Gets what each request did, by route.
         colony: Follows the canaries.
         faults: Counts errors of this part, `tracing`, and tells when it is off.
@@ -43,12 +44,14 @@ class Tracer:
     def __init__(
         self,
         *,
+        owner: object,
         registry: Registry,
         colony: Colony,
         faults: Faults,
         on_serve: Callable[[], None],
         on_rest: Callable[[], None],
     ) -> None:
+        self.owner = owner
         self.registry = registry
         self.colony = colony
         self._contexts, self._scopes = colony.contexts, colony.scopes
@@ -97,6 +100,10 @@ class Tracer:
                 return None
             trace = OpenTrace()
             trace.serial = self.latest = next(self._serials)
+            trace.owner = self.owner
+            outer = CURRENT.get()
+            if outer is not None and outer.record is None:
+                trace.outer = outer
             trace.scope = scope
             trace.collections = self.gauge.collections
             trace.canary = scope[self.key] = canary = Canary()
