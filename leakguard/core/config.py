@@ -1,6 +1,7 @@
 """Every setting, with its default, its check, and its environment variable."""
 
 import ipaddress
+import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -98,14 +99,16 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in ("interval_s", "summary_interval_s", "walk_deadline_s", "inline_budget_s"):
-            _require(getattr(self, name) > 0, name, "above 0", getattr(self, name))
+            value = getattr(self, name)
+            _require(value > 0 and math.isfinite(value), name, "above 0 and finite", value)
         for name in (
             "max_auth_failures", "max_listeners", "max_routes", "max_survivors",
             "max_registrations", "max_suspects", "max_snapshots", "max_types", "max_errors",
         ):  # fmt: skip
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _require(self.snapshot_cooldown_s >= 0, "snapshot_cooldown_s", "at least 0",
-                 self.snapshot_cooldown_s)  # fmt: skip
+        cooldown_s = self.snapshot_cooldown_s
+        _require(cooldown_s >= 0 and math.isfinite(cooldown_s), "snapshot_cooldown_s",
+                 "at least 0 and finite", cooldown_s)  # fmt: skip
         _require(0 < self.cpu_budget <= 1, "cpu_budget", "above 0 and at most 1", self.cpu_budget)
         modes = get_args(WalkMode)
         _require(self.walk in modes, "walk", f"one of {', '.join(modes)}", self.walk)
@@ -193,15 +196,22 @@ def _tokens(value: Any) -> tuple[Secret, ...]:
     for text in texts:
         if not isinstance(text, str) or not text.strip():
             raise ConfigError("token must be a non-empty text, got one that is empty or no text")
-    # One read from a file ends with a line break.
-    return tuple(Secret(text.strip()) for text in texts)
+    return tuple(map(_secret, texts))
+
+
+def _secret(text: str) -> Secret:
+    try:
+        # One read from a file ends with a line break.
+        return Secret(text.strip())
+    except UnicodeEncodeError:
+        raise ConfigError("token must be valid text, got one that no encoding can hold") from None
 
 
 def _from_text(name: str, text: str, default: Any) -> Any:
     variable = ENV_PREFIX + name.upper()
     if name == "token":
         # An empty variable is how a deployment says "none".
-        return tuple(Secret(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(_secret(part) for part in text.split(",") if part.strip())
     if name == "authorize":
         raise ConfigError(f"{variable} cannot be set: authorize must be a callable, in code")
     if isinstance(default, bool):
@@ -212,7 +222,8 @@ def _from_text(name: str, text: str, default: Any) -> Any:
         try:
             return type(default)(text)
         except ValueError:
-            raise ConfigError(f"{variable} must be a number, got {text!r}") from None
+            allowed = "a whole number" if isinstance(default, int) else "a number"
+            raise ConfigError(f"{variable} must be {allowed}, got {text!r}") from None
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text

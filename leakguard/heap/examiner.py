@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from gc import get_referents
@@ -171,7 +172,8 @@ def _answer(
     found = find_holders(walker, walk, question.targets, question.emitters, sized=sized)
     rows: list[Any] = []
     if question.census:
-        rows = census(walk.objects) if sized else _counts(walk.objects)
+        others = [value for value in walk.objects if not walker.is_leaf(value)]
+        rows = census(others) if sized else _counts(others)
     return {
         **found,
         "types": rows,
@@ -194,13 +196,13 @@ def _stored(own: Sequence[Any]) -> list[Any]:
 
 
 def _counts(objects: Sequence[Any]) -> list[Any]:
-    counts: dict[int, int] = {}
-    kinds: dict[int, type] = {}
-    for value in objects:
-        kind = type(value)
-        counts[id(kind)] = counts.get(id(kind), 0) + 1
-        kinds[id(kind)] = kind
-    return [[dotted_type_name(kinds[key]), count, None] for key, count in counts.items()]
+    # By identity first, as types may not be hashed: that may run code of a metaclass.
+    by_type = Counter(id(type(value)) for value in objects)
+    kinds = {id(type(value)): type(value) for value in objects}
+    by_name: Counter[str] = Counter()
+    for key, count in by_type.items():
+        by_name[dotted_type_name(kinds[key])] += count
+    return [[name, count, None] for name, count in by_name.items()]
 
 
 def _examination(

@@ -59,32 +59,42 @@ def run_forked(work: Callable[[], Any], *, deadline_s: float) -> Outcome:
             *deadline_s* and was killed.
     """
     read_end, write_end = os.pipe()
-    # Signals stay blocked in the child: it must not run the service's handlers.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    born: list[int] = []
+    text = None
     begun = time.perf_counter()
     try:
-        parent = os.getpid()
+        try:
+            _fork(work, write_end, deadline_s, born)
+        finally:
+            os.close(write_end)
+        pause_s = time.perf_counter() - begun
+        text = _read_to_end(read_end, begun + deadline_s)
+    except (OSError, RuntimeError) as error:
+        raise WalkError("refused", f"fork was refused: {error}") from error
+    finally:
+        os.close(read_end)
+        for child in born:
+            if text is None:
+                _kill(child)
+            status, cpu_s = _reap(child)
+    if text is None:
+        raise WalkError("deadline", f"the walk took longer than {deadline_s:g} s and was ended")
+    return Outcome(_parsed(text, status), pause_s, time.perf_counter() - begun, cpu_s)
+
+
+def _fork(work: Callable[[], Any], write_end: int, deadline_s: float, born: list[int]) -> None:
+    """Fork; write the child down in *born* before a signal can interrupt the caller."""
+    parent = os.getpid()
+    # Signals stay blocked in the child: it must not run the service's handlers.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
         # Not `os.fork`: gevent replaces that one, and would reap the child before us.
         child = posix.fork()
         if child == 0:
             _serve(work, write_end, parent, deadline_s)
-    except (OSError, RuntimeError) as error:
-        os.close(read_end)
-        raise WalkError("refused", f"fork was refused: {error}") from error
+        born.append(child)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.close(write_end)
-    pause_s = time.perf_counter() - begun
-    try:
-        text = _read_to_end(read_end, begun + deadline_s)
-    finally:
-        os.close(read_end)
-        if time.perf_counter() >= begun + deadline_s:
-            _kill(child)
-        status, cpu_s = _reap(child)
-    if text is None:
-        raise WalkError("deadline", f"the walk took longer than {deadline_s:g} s and was ended")
-    return Outcome(_parsed(text, status), pause_s, time.perf_counter() - begun, cpu_s)
 
 
 def _read_to_end(read_end: int, deadline: float) -> bytes | None:
@@ -158,8 +168,9 @@ def _be_expendable(parent: int, deadline_s: float) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
-    cpu_s = int(deadline_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    cpu_s, hard = int(deadline_s) + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if hard == resource.RLIM_INFINITY or cpu_s < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(19)
     score = _libc.open(b"/proc/self/oom_score_adj", os.O_WRONLY)

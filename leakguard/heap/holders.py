@@ -1,5 +1,6 @@
 """Find who holds the requests that survived, and how much they keep."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from gc import get_referents
@@ -118,8 +119,12 @@ def _sizes(walker: Walker, walk: Walk, groups: Iterable[_Group]) -> dict[int, in
     # What a thread is handed is in the local variables of its frames, too: without them.
     shared = walker.walk(without=blocked, frames=False)
     reached = {id(value) for value in shared.objects} | walker.skip
+    below = {key: _only_below(anchors, reached, walker) for key, anchors in anchored.items()}
+    # What two groups share goes only when both leaks are mended: it is kept by neither alone.
+    times = Counter(id(value) for values in below.values() for value in values)
     return {
-        key: deep_size(_only_below(anchors, reached, walker)) for key, anchors in anchored.items()
+        key: deep_size([value for value in values if times[id(value)] == 1])
+        for key, values in below.items()
     }
 
 

@@ -37,8 +37,12 @@ def namespace_of(kind: type) -> MappingProxyType[str, Any]:
 
 def type_name(kind: type) -> str:
     """Return a class's qualified name."""
-    name = _qualname(kind)
-    return name if isinstance(name, str) else "?"
+    return _plain(_qualname(kind))
+
+
+def _plain(name: Any) -> str:
+    """Return a name without the code that a subclass of `str` would run when it is printed."""
+    return str.__str__(name) if derives_from(type(name), str) else "?"
 
 
 def type_module(kind: type) -> str:
@@ -120,14 +124,14 @@ def label(value: Any) -> str:
     """Name an object by its type, and code by its own name; never by its contents."""
     kind = type(value)
     if kind is FunctionType:
-        return f"function {value.__qualname__}"
+        return f"function {_plain(value.__qualname__)}"
     if kind is BuiltinFunctionType:
         return f"builtin {value.__name__}"
     if kind is MethodType and type(value.__func__) is FunctionType:
-        return f"method {value.__func__.__qualname__}"
+        return f"method {_plain(value.__func__.__qualname__)}"
     if derives_from(kind, type):
         return f"class {type_name(value)}"
     for each, word in _RUNNING:
         if kind is each:
-            return f"{word} {value.__qualname__}"
+            return f"{word} {_plain(value.__qualname__)}"
     return type_name(kind)
