@@ -145,10 +145,10 @@ def _serve(work: Callable[[], Any], write_end: int, parent: int, deadline_s: flo
         _close_all_but(write_end)
         _be_expendable(parent, deadline_s)
         try:
-            answer = {"value": work()}
+            answer = json.dumps({"value": work()})
         except BaseException as error:
-            answer = {"error": type(error).__name__}
-        _write_all(write_end, json.dumps(answer).encode())
+            answer = json.dumps({"error": type(error).__name__})
+        _write_all(write_end, answer.encode())
     finally:
         os._exit(0)
 
