@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from gc import get_referents
-from types import CoroutineType, MethodType
+from types import BuiltinFunctionType, CoroutineType, MethodType
 from typing import Any
 
 from .safe import derives_from, type_module
@@ -16,6 +16,8 @@ SERVERS = frozenset(
 POOLS = frozenset(("anyio", "concurrent"))
 """Packages whose idle threads still have their last job in a local variable."""
 
+_BETWEEN = (tuple, list, MethodType, BuiltinFunctionType, asyncio.Future, asyncio.Timeout)
+_MAX_BETWEEN = 50
 _read_cancelled: Any = vars(asyncio.Handle)["_cancelled"].__get__
 
 
@@ -56,10 +58,23 @@ def is_cancelled(handle: Any) -> bool:
 
 
 def _calls_server(handle: Any) -> bool:
-    return any(
-        type(each) is MethodType and is_server(type_module(type(each.__self__)))
-        for each in get_referents(handle)
-    )
+    """
+    Tell whether a timer will call a server, or wake a task of one.
+
+    `asyncio.wait_for` and `asyncio.timeout` stand between a timer and the task that waits: the
+    timer holds a future, or a timeout, that holds the task.
+    """
+    seen = [handle]
+    for value in seen:
+        for each in get_referents(value):
+            kind = type(each)
+            if kind is MethodType and is_server(type_module(type(each.__self__))):
+                return True
+            if kind is asyncio.Task:
+                return _is_server_task(each)
+            if any(kind is between for between in _BETWEEN) and len(seen) < _MAX_BETWEEN:
+                seen.append(each)
+    return False
 
 
 def _is_server_task(task: Any) -> bool:

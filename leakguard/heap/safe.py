@@ -1,5 +1,6 @@
 """Look at objects of others without running a line of their code."""
 
+from gc import get_referents
 from types import (
     AsyncGeneratorType,
     BuiltinFunctionType,
@@ -120,6 +121,15 @@ def key_holding(mapping: dict[Any, Any], child: Any) -> str | None:
     return None
 
 
+def _callback(handle: Any) -> str:
+    """Name what a handle of an event loop will call, which tells timers apart."""
+    for each in get_referents(handle):
+        kind = type(each)
+        if kind is FunctionType or kind is MethodType or kind is BuiltinFunctionType:
+            return f"{type_name(type(handle))} of {label(each)}"
+    return type_name(type(handle))
+
+
 def label(value: Any) -> str:
     """Name an object by its type, and code by its own name; never by its contents."""
     kind = type(value)
@@ -134,4 +144,5 @@ def label(value: Any) -> str:
     for each, word in _RUNNING:
         if kind is each:
             return f"{word} {_plain(value.__qualname__)}"
-    return type_name(kind)
+    name = type_name(kind)
+    return _callback(value) if name == "Handle" or name == "TimerHandle" else name

@@ -80,8 +80,8 @@ def _is_asgi(app: Any) -> bool:
         return False
     raise InstallError(
         "install needs an ASGI application, called with (scope, receive, send), or a WSGI one, "
-        f"called with (environ, start_response); got {type(app).__name__} with "
-        f"{len(needed)} parameters"
+        f"called with (environ, start_response); got {type(app).__name__} with {len(needed)} "
+        "parameters. Wrap it in LeakGuardMiddleware or LeakGuardWSGIMiddleware yourself"
     )
 
 

@@ -1,5 +1,6 @@
 """Where a request enters a WSGI application, and where it ends: at its iterable's `close`."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextvars import Token
 from gc import get_count
@@ -28,6 +29,9 @@ class TracingWSGIMiddleware:
         self.rules = RuleReader(app, registry=tracer.registry, faults=tracer.faults)
         self._door = door
         self._marker = door.marker
+        # uWSGI empties the environ after each request, and the canary would die too soon: there
+        # it lives in Flask's request as well.
+        self._clears_environ = "uwsgi" in sys.modules
         tracer.wraps(app)
         adapt(app, tracer.owner)
 
@@ -50,7 +54,7 @@ class TracingWSGIMiddleware:
         exchange.blocks = sampler.read() if sampler.left <= 0 else None
         exchange.before = tracer.gauge.base + get_count()[0]
         try:
-            body = self.app(environ, _noting(start_response, trace))
+            body = self.app(environ, _noting(start_response, trace, self._clears_environ))
         except BaseException:
             exchange.end()
             raise
@@ -64,7 +68,7 @@ class TracingWSGIMiddleware:
         return _SizedExchange(exchange) if hasattr(body, "__len__") else exchange
 
 
-def _noting(start_response: StartResponse, trace: OpenTrace) -> StartResponse:
+def _noting(start_response: StartResponse, trace: OpenTrace, clears_environ: bool) -> StartResponse:
     """Wrap *start_response*; the wrapper is free of the body, which often holds it."""
 
     def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -76,6 +80,8 @@ def _noting(start_response: StartResponse, trace: OpenTrace) -> StartResponse:
             if request is not None:
                 try:
                     trace.rule = request.url_rule
+                    if clears_environ:
+                        request.__dict__["leakguard"] = trace.canary
                 except Exception:  # anything may stand under that key
                     trace.rule = None
         return start_response(status, headers, *exc_info)
