@@ -3,23 +3,28 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 APP ?= fastapi
+# What CI adds to the tests' packages, such as uwsgi, which needs a C compiler.
+EXTRAS ?=
+comma := ,
+EXTRA_LIST := demo,test,check$(if $(EXTRAS),$(comma)$(EXTRAS))
 
-.PHONY: demo test check bench test-matrix clean
+.PHONY: demo test check lint bench test-matrix clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	$(PIP) -e '.[demo]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,test,check]'
+	$(PIP) -e '.[$(EXTRA_LIST)]'
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,bench]'
+	$(PIP) -e '.[demo,bench]'
 	@touch $@
 
 # A leaking example under real traffic, and what leakguard says of it.
@@ -28,16 +33,17 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m examples.demo $(APP) $(if $(SERVE),--serve)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/coverage run -m pytest
 
-# Style, types, imports, and the share of the code that the tests reach.
-check: $(VENV)/.test
+# Style, types, imports, the tests, and the share of the code that they reach.
+check: lint test
+	$(BIN)/coverage report
+
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/coverage run -m pytest -q
-	$(BIN)/coverage report
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
