@@ -47,18 +47,33 @@ def websocket_scope(path: str = "/", **more: Any) -> dict[str, Any]:
 
 
 async def exchange(app: Any, scope: Any, incoming: Iterable[Any] = ()) -> list[Any]:
-    """Return the messages that *app* sends, given those that it receives."""
+    """
+    Return the messages that *app* sends, given those that it receives.
+
+    After these, and once the answer is complete, it receives that the client has gone.
+    """
     sent: list[Any] = []
     messages = [*incoming] or [{"type": "http.request", "body": b"", "more_body": False}]
+    complete = asyncio.Event()
 
     async def receive() -> Any:
-        return messages.pop(0) if messages else await asyncio.get_running_loop().create_future()
+        if messages:
+            return messages.pop(0)
+        await complete.wait()
+        return {"type": f"{_protocol(scope)}.disconnect", "code": 1000}
 
     async def send(message: Any) -> None:
         sent.append(message)
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if last or message["type"] == "websocket.close":
+            complete.set()
 
     await app(scope, receive, send)
     return sent
+
+
+def _protocol(scope: Any) -> str:
+    return "websocket" if scope["type"] == "websocket" else "http"
 
 
 def reply_of(sent: Iterable[Any]) -> Reply:

@@ -21,8 +21,9 @@ class Series:
     Judge whether a count keeps growing with the requests of a route.
 
     A window is the traffic between two points. Without traffic there is no window, so that only
-    growth with traffic counts. When there are more than `MAX_WINDOWS`, neighbours are merged: a
-    rare leak shows in few of many short windows, but in all long ones.
+    growth with traffic counts; that nothing is left is seen without it, too. When there are more
+    than `MAX_WINDOWS`, neighbours are merged: a rare leak shows in few of many short windows, but
+    in all long ones.
 
     It is `suspect` once the count grew in each of the last `SUSPECT_WINDOWS` windows, and
     `confirmed` once it did in the last `CONFIRM_WINDOWS`, by `MIN_GROWTH` in all, and the last
@@ -45,10 +46,12 @@ class Series:
         """Add a point: the route's requests so far, and what is there now."""
         self.requests, self.count = requests, count
         if requests == self.points[-1][0]:
+            if not count and self.state in ("suspect", "confirmed"):
+                self.state = "resolved"
             return
         self.points.append((requests, count))
         if len(self.points) > MAX_WINDOWS + 1:
-            self.points = self.points[:1] + self.points[2::2]
+            self.points = [*self.points[:-1:2], self.points[-1]]
         if count > self.peak[1]:
             self.peak = (requests, count)
         self.state = self._judged()

@@ -13,6 +13,8 @@ from .series import Series
 
 _RANK: dict[State, int] = {"confirmed": 0, "suspect": 1, "resolved": 2}
 
+_WORTH: dict[State | None, int] = {"resolved": 0, None: 1, "suspect": 2, "confirmed": 3}
+
 
 @dataclass(slots=True)
 class _Case:
@@ -121,7 +123,7 @@ class SuspectBook:
     def _drop_surplus(self) -> None:
         def worth(key: tuple[Kind, tuple[str, ...]]) -> tuple[int, int]:
             case = self._cases[key]
-            return (-_RANK[case.state] if case.state is not None else -3, case.count)
+            return (_WORTH[case.state], case.count)
 
         for key in [key for key, case in self._cases.items() if not case.count and not case.state]:
             del self._cases[key]

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..core.config import Authorize, Secret
+from ..core.fork import give_lock
 from ..types import Clock
 from .problems import problem
 
@@ -56,6 +57,7 @@ class Gate:
         self._clock = clock
         self._on_error = on_error
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._lock = give_lock(self)
 
     async def refusal(self, request: Request, resolve: Await) -> Response | None:
         """Return the answer for a request that may not pass, `None` for one that may."""
@@ -112,10 +114,11 @@ class Gate:
         return recent[-self._max_failures] + WINDOW_S - self._clock()
 
     def _fail(self, address: str) -> None:
-        self._failures[address] = [*self._recent(address), self._clock()]
-        self._failures.move_to_end(address)
-        while len(self._failures) > _MAX_ADDRESSES:
-            self._failures.popitem(last=False)
+        with self._lock:
+            self._failures[address] = [*self._recent(address), self._clock()]
+            self._failures.move_to_end(address)
+            while len(self._failures) > _MAX_ADDRESSES:
+                self._failures.popitem(last=False)
 
     def _recent(self, address: str) -> list[float]:
         since = self._clock() - WINDOW_S

@@ -85,9 +85,9 @@ def debug_app(
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         answer: ASGIApp = problem(404, "not found")
-        if gate is not None:
-            answer = await gate.refusal(Request(scope), resolve) or inner
         try:
+            if gate is not None:
+                answer = await gate.refusal(Request(scope), resolve) or inner
             await answer(scope, receive, send)
         except Exception as error:  # Starlette has answered 500 and raises it once more
             on_error(error)

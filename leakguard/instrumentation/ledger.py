@@ -3,9 +3,9 @@
 import sys
 import weakref
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from types import CodeType, MethodType
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..core.faults import Faults
 from ..core.fork import give_lock
 from ..core.registry import RouteRecord
 from ..core.site import Site, site_of_code, site_of_function
-from ..core.trace import current_trace
+from ..core.trace import OpenTrace, current_trace
 
 ALL = object()
 """Stands for every event of an emitter, or for every part of a registration."""
@@ -32,6 +32,7 @@ class Registration:
     record: RouteRecord | None = None
     parts: set[Hashable] = field(default_factory=set)
     receiver: Any = None
+    token: Hashable = None
 
 
 @dataclass(slots=True)
@@ -41,7 +42,15 @@ class _Book:
     emitter: Any
     kind: str
     events: dict[Any, dict[Hashable, Registration]] = field(default_factory=dict)
-    count: int = 0
+    tokens: dict[Hashable, tuple[Any, Hashable]] = field(default_factory=dict)
+
+    def note_token(self, token: Any, event: Any, key: Hashable) -> Hashable:
+        """Remember what takes a listener off in its stead, and return the key of that."""
+        if token is None:
+            return None
+        token_key = _token_key(token)
+        self.tokens[token_key] = (event, key)
+        return token_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +103,9 @@ class Ledger:
         self._books: dict[int, _Book] = {}
         self._sites: dict[tuple[CodeType, int], Site] = {}
         self._warned: set[tuple[int, Hashable]] = set()
-        # Weak references die anywhere, also while this thread holds the lock: they only queue.
-        self._dead: deque[tuple[int, Any, Hashable]] = deque()
+        # The collector runs anywhere, also while this thread holds the lock, and with it run
+        # finalizers that call emitters. So nothing ever waits for the lock to write: it queues.
+        self._pending: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._count = 0
         self.missed = 0
         self.exceeded: deque[Exceeded] = deque(maxlen=100)
@@ -109,7 +119,7 @@ class Ledger:
         library: str,
         weak: bool = False,
         part: Hashable = None,
-        key: Hashable = None,
+        token: Any = None,
     ) -> None:
         """
         Record that *listener* was registered; never raises.
@@ -121,14 +131,13 @@ class Ledger:
             library: Top-level package whose frames are not the call site.
             weak: The emitter holds the listener weakly.
             part: Tells apart several registrations of one listener that end one by one.
-            key: Stands for the listener where a token takes it off, not the listener itself.
+            token: Takes the listener off as well as itself does, if anything does.
         """
         if "listeners" in self._faults.off:
             return
         try:
-            with self._lock:
-                self._bury()
-                self._add(emitter, event, listener, library, weak, part, key)
+            made = (current_trace(self._owner), self._call_site(library))
+            self._write(self._add, emitter, event, listener, weak, part, token, made)
         except Exception as error:
             self._faults.count("listeners", error)
 
@@ -139,29 +148,26 @@ class Ledger:
         listener: Any,
         *,
         part: Hashable = ALL,
-        key: Hashable = None,
     ) -> None:
-        """Record that *listener* was taken off *event*, or off `ALL` of them; never raises."""
+        """
+        Record that *listener* was taken off *event*, or off `ALL` of them; never raises.
+
+        Args:
+            emitter: As it was given to `added`.
+            event: The same.
+            listener: The same, or its token.
+            part: The same, or `ALL` of them.
+        """
         try:
-            with self._lock:
-                self._bury()
-                book = self._books.get(id(emitter))
-                if book is not None:
-                    for each in [event] if event is not ALL else list(book.events):
-                        self._remove(id(emitter), each, key or _identity(listener), part)
+            trace = current_trace(self._owner)
+            self._write(self._take_off, id(emitter), event, listener, part, trace)
         except Exception as error:
             self._faults.count("listeners", error)
 
     def cleared(self, emitter: Any, event: Any = ALL) -> None:
         """Record that all listeners were taken off *event*, or off *emitter*; never raises."""
         try:
-            with self._lock:
-                self._bury()
-                book = self._books.get(id(emitter))
-                if book is not None:
-                    for each in [event] if event is not ALL else list(book.events):
-                        for key in list(book.events.get(each, ())):
-                            self._remove(id(emitter), each, key, ALL)
+            self._write(self._remove, id(emitter), event, ALL, ALL, current_trace(self._owner))
         except Exception as error:
             self._faults.count("listeners", error)
 
@@ -169,8 +175,7 @@ class Ledger:
         """Return the living registrations made in finished requests, by line and by route."""
         counts: Counter[tuple[Any, ...]] = Counter()
         events: dict[tuple[Any, ...], set[str]] = {}
-        with self._lock:
-            self._bury()
+        with self._reading():
             for key, book in self._books.items():
                 for event, registrations in book.events.items():
                     name = event_label(event)
@@ -203,8 +208,7 @@ class Ledger:
     def counts(self) -> list[tuple[str, str, int]]:
         """Return emitter type, event, and number of all living listeners of each event."""
         totals: Counter[tuple[str, str]] = Counter()
-        with self._lock:
-            self._bury()
+        with self._reading():
             for book in self._books.values():
                 for event, registrations in book.events.items():
                     totals[book.kind, event_label(event)] += len(registrations)
@@ -212,32 +216,58 @@ class Ledger:
 
     def emitters(self, keys: set[int]) -> dict[int, Any]:
         """Return the emitters with these keys that live; let go of them soon."""
-        with self._lock:
+        with self._reading():
             found = {key: self._books[key].emitter() for key in keys if key in self._books}
         return {key: emitter for key, emitter in found.items() if emitter is not None}
+
+    def _write(self, operation: Callable[..., None], *args: Any) -> None:
+        self._pending.append((operation, args))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Do what is pending, unless somebody else is at it; what comes meanwhile waits."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._do_pending()
+            finally:
+                self._lock.release()
+
+    def _do_pending(self) -> None:
+        for _ in range(len(self._pending)):
+            operation, args = self._pending.popleft()
+            operation(*args)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Hold off writers for as long as the books are read."""
+        with self._lock:
+            self._do_pending()
+            yield
 
     def _add(
         self,
         emitter: Any,
         event: Hashable,
         listener: Any,
-        library: str,
         weak: bool,
         part: Hashable,
-        given_key: Hashable,
+        token: Any,
+        made: tuple[OpenTrace | None, Site | None],
     ) -> None:
         book = self._books.get(id(emitter))
         if book is None:
             book = self._books[id(emitter)] = self._opened(emitter)
-        registrations = book.events.setdefault(event, {})
-        key = given_key or _identity(listener)
-        registration = registrations.get(key)
+        key = _identity(listener)
+        registration = book.events.get(event, {}).get(key)
         if registration is None:
             if self._count >= self._max_registrations:
                 self.missed += 1
                 return
-            registration = registrations[key] = self._registration(listener, library)
+            registration = _registration(listener, *made)
+            registrations = book.events.setdefault(event, {})
+            registrations[key] = registration
             self._count += 1
+            registration.token = book.note_token(token, event, key)
             if weak:
                 registration.receiver = self._watched(listener, (id(emitter), event, key))
             if len(registrations) > self._max_listeners:
@@ -245,52 +275,63 @@ class Ledger:
         registration.parts.add(part)
 
     def _opened(self, emitter: Any) -> _Book:
-        gone = partial(self._dead.append, (id(emitter), ALL, None))
-        return _Book(weakref.ref(emitter, lambda _: gone()), type(emitter).__qualname__)
-
-    def _registration(self, listener: Any, library: str) -> Registration:
-        code = site_of_function(listener, "listener")
-        trace = current_trace(self._owner)
-        name = code.function if code is not None else type(listener).__qualname__
-        registration = Registration(name, code, self._call_site(library))
-        if trace is not None:
-            trace.added += 1
-            if trace.record is None:
-                # The route is known only when the request is over.
-                trace.registrations = [*(trace.registrations or ()), registration]
-            registration.record = trace.record
-        return registration
+        key = id(emitter)
+        # A weak reference dies anywhere: it only queues.
+        ended = weakref.ref(emitter, lambda _: self._pending.append((self._close_book, (key,))))
+        return _Book(ended, type(emitter).__qualname__)
 
     def _watched(self, listener: Any, place: tuple[int, Any, Hashable]) -> Any:
         owner = listener.__self__ if type(listener) is MethodType else listener
-        return weakref.ref(owner, lambda _: self._dead.append(place))
+        ends = (self._remove, (*place, ALL, None))
+        return weakref.ref(owner, lambda _: self._pending.append(ends))
 
-    def _bury(self) -> None:
-        """Strike off what has died since the last call."""
-        while self._dead:
-            emitter_key, event, key = self._dead.popleft()
-            if event is ALL:
-                book = self._books.pop(emitter_key, None)
-                if book is not None:
-                    self._count -= sum(map(len, book.events.values()))
-                    self._warned = {each for each in self._warned if each[0] != emitter_key}
-            else:
-                self._remove(emitter_key, event, key, ALL)
+    def _close_book(self, emitter_key: int) -> None:
+        book = self._books.pop(emitter_key, None)
+        if book is not None:
+            self._count -= sum(map(len, book.events.values()))
+            self._warned = {each for each in self._warned if each[0] != emitter_key}
 
-    def _remove(self, emitter_key: int, event: Any, key: Hashable, part: Hashable) -> None:
+    def _take_off(
+        self, emitter_key: int, event: Any, listener: Any, part: Hashable, trace: OpenTrace | None
+    ) -> None:
         book = self._books.get(emitter_key)
-        registrations = book.events.get(event) if book is not None else None
-        registration = registrations.get(key) if registrations is not None else None
-        if book is None or registrations is None or registration is None:
+        if book is not None:
+            key: Hashable = _identity(listener)
+            if event is ALL and not any(key in each for each in book.events.values()):
+                event, key = book.tokens.get(_token_key(listener), (ALL, key))
+            self._remove(emitter_key, event, key, part, trace)
+
+    def _remove(
+        self, emitter_key: int, event: Any, key: Any, part: Hashable, trace: OpenTrace | None
+    ) -> None:
+        """Strike off one listener or `ALL`, of one event or `ALL`."""
+        book = self._books.get(emitter_key)
+        if book is None:
+            return
+        for each in list(book.events) if event is ALL else [event]:
+            registrations = book.events.get(each, {})
+            for listener in list(registrations) if key is ALL else [key]:
+                self._strike_off(book, registrations, listener, part, trace)
+            if not registrations:
+                book.events.pop(each, None)
+
+    def _strike_off(
+        self,
+        book: _Book,
+        registrations: dict[Hashable, Registration],
+        key: Hashable,
+        part: Hashable,
+        trace: OpenTrace | None,
+    ) -> None:
+        registration = registrations.get(key)
+        if registration is None:
             return
         registration.parts.discard(part)
         if registration.parts and part is not ALL:
             return
         del registrations[key]
+        book.tokens.pop(registration.token, None)
         self._count -= 1
-        if not registrations:
-            del book.events[event]
-        trace = current_trace(self._owner)
         if trace is not None:
             trace.removed += 1
 
@@ -305,7 +346,7 @@ class Ledger:
 
     def _call_site(self, library: str) -> Site | None:
         """Return the nearest line that is neither leakguard's nor the emitter library's."""
-        frame = sys._getframe(3)
+        frame = sys._getframe(1)
         while frame is not None:
             package = frame.f_globals.get("__name__", "").partition(".")[0]
             if package != library and package not in _PASSED_THROUGH:
@@ -318,6 +359,19 @@ class Ledger:
                 return site
             frame = frame.f_back  # type: ignore[assignment]
         return None
+
+
+def _registration(listener: Any, trace: OpenTrace | None, site: Site | None) -> Registration:
+    code = site_of_function(listener, "listener")
+    name = code.function if code is not None else type(listener).__qualname__
+    registration = Registration(name, code, site)
+    if trace is not None:
+        trace.added += 1
+        if trace.record is None:
+            # The route is known only when the request is over.
+            trace.registrations = [*(trace.registrations or ()), registration]
+        registration.record = trace.record
+    return registration
 
 
 def event_label(event: Any) -> str:
@@ -338,3 +392,8 @@ def _identity(listener: Any) -> Hashable:
     if type(listener) is MethodType:
         return (id(listener.__self__), id(listener.__func__))
     return id(listener)
+
+
+def _token_key(token: Any) -> Hashable:
+    """Tell tokens apart: numbers and texts by value, others by identity."""
+    return ("value", token) if type(token) in (int, str) else ("object", id(token))

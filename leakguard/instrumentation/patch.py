@@ -34,9 +34,10 @@ class Patch:
     def restore(self) -> None:
         """Put all originals back. Calling it twice is harmless."""
         while self._replaced:
-            owner_ref, name, own, replacement = self._replaced.pop()
-            owner = owner_ref()
-            if owner is not None and vars(owner).get(name) is replacement():
+            owner_ref, name, own, replacement_ref = self._replaced.pop()
+            owner, replacement = owner_ref(), replacement_ref()
+            ours = owner is not None and replacement is not None
+            if ours and vars(owner).get(name) is replacement:
                 if own is _MISSING:
                     delattr(owner, name)
                 else:
@@ -56,21 +57,29 @@ class Instrumentor:
     """Top-level package of the library."""
 
     def __init__(self) -> None:
-        self.ledgers: tuple[Ledger, ...] = ()
+        # Weakly: a guard that is dropped without being closed is not to live on here.
+        self._refs: tuple[weakref.ref[Ledger], ...] = ()
         self._patches = Patch()
+
+    @property
+    def ledgers(self) -> tuple[Ledger, ...]:
+        """Return the ledgers to tell."""
+        return tuple(ledger for each in self._refs if (ledger := each()) is not None)
 
     def instrument(self, ledger: Ledger) -> None:
         """Tell *ledger* of registrations from now on. Calling it twice is harmless."""
-        if ledger in self.ledgers:
+        known = self.ledgers
+        if ledger in known:
             return
-        if not self.ledgers:
+        if not self._refs:
             self._patch(self._patches)
-        self.ledgers = (*self.ledgers, ledger)
+        self._refs = tuple(weakref.ref(each) for each in (*known, ledger))
 
     def uninstrument(self, ledger: Ledger) -> None:
         """Tell *ledger* no more. Calling it twice is harmless."""
-        self.ledgers = tuple(each for each in self.ledgers if each is not ledger)
-        if not self.ledgers:
+        left = [each for each in self.ledgers if each is not ledger]
+        self._refs = tuple(map(weakref.ref, left))
+        if not left:
             self._patches.restore()
 
     def _patch(self, patches: Patch) -> None:

@@ -1,7 +1,7 @@
 """Follow the listeners of any object that has a method to add and one to remove them."""
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from ..exceptions import WatchError
@@ -29,7 +29,8 @@ class Watch:
     def __init__(self, watched: Any, *, add: str, remove: str, ledger: Ledger) -> None:
         self._ledger = ledger
         self._patches = Patch()
-        kind = type(watched).__qualname__
+        self._kind = watched if isinstance(watched, type) else None
+        kind = (self._kind or type(watched)).__qualname__
         for name in (add, remove):
             if not callable(getattr(watched, name, None)):
                 raise WatchError(f"watch needs a method named {name!r}, {kind} has none")
@@ -51,10 +52,11 @@ class Watch:
     def _adding(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def add(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            listener = next(filter(callable, (*args, *kwargs.values())), None)
+            emitter, given = self._parted(args)
+            listener = next(filter(callable, (*given, *kwargs.values())), None)
             if listener is not None:
-                key = None if result is None or result is listener else _token(result)
-                self._ledger.added(self._watched(), _event(args), listener, library="", key=key)
+                event = given[0] if given and type(given[0]) is str else ""
+                self._ledger.added(emitter, event, listener, library="", token=result)
             return result
 
         return add
@@ -62,21 +64,17 @@ class Watch:
     def _removing(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def remove(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            given = (*args, *kwargs.values())
-            for each in given:
-                self._ledger.removed(self._watched(), ALL, each)
-                self._ledger.removed(self._watched(), ALL, each, key=_token(each))
-            if not given:
-                self._ledger.cleared(self._watched())
+            emitter, given = self._parted(args)
+            for each in (*given, *kwargs.values()):
+                self._ledger.removed(emitter, ALL, each)
+            if not given and not kwargs:
+                self._ledger.cleared(emitter)
             return result
 
         return remove
 
-
-def _event(args: tuple[Any, ...]) -> str:
-    """Return the text before the listener, which names the event in most libraries."""
-    return args[0] if args and type(args[0]) is str else ""
-
-
-def _token(result: Any) -> Hashable:
-    return ("token", result if type(result) in (int, str) else id(result))
+    def _parted(self, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Part the emitter from the arguments: of a watched class it is the first of them."""
+        if self._kind is not None and args and isinstance(args[0], self._kind):
+            return args[0], args[1:]
+        return self._watched(), args

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -37,9 +38,7 @@ class Events:
 
     def _say(self, level: str, event: str, keys: dict[str, object]) -> None:
         if structlog.is_configured():
-            bound = structlog.get_logger(NAME).bind()
-            # An asynchronous logger has a synchronous one inside.
-            getattr(getattr(bound, "sync_bl", bound), level)(event, **keys)
+            getattr(_bound(), level)(event, **keys)
         elif logging.root.handlers:
             number = logging.getLevelNamesMapping()[level.upper()]
             logging.getLogger(NAME).log(number, "%s", _Line(event, keys), extra={NAME: keys})
@@ -49,9 +48,11 @@ class Events:
     def wants_debug(self) -> bool:
         """Tell whether events at level debug would be seen; costs too much for every request."""
         if structlog.is_configured():
-            bound = structlog.get_logger(NAME).bind()
-            asks = getattr(bound, "is_enabled_for", None) or getattr(bound, "isEnabledFor", None)
-            return bool(asks(logging.DEBUG)) if asks is not None else True
+            bound = _bound()
+            for name in ("is_enabled_for", "isEnabledFor"):
+                with suppress(AttributeError):  # a logger without levels sees everything
+                    return bool(getattr(bound, name)(logging.DEBUG))
+            return True
         return bool(logging.root.handlers) and logging.getLogger(NAME).isEnabledFor(logging.DEBUG)
 
     def _fallback(self) -> Any:
@@ -71,6 +72,16 @@ class Events:
                 cache_logger_on_first_use=False,
             )
         return self._own
+
+
+def _bound() -> Any:
+    """Return the service's logger; of an asynchronous one, the synchronous one inside."""
+    try:
+        bound = structlog.get_logger(NAME).bind()
+    except RuntimeError:  # an asynchronous one cannot be had where no event loop runs
+        logger = structlog.get_config()["logger_factory"](NAME)
+        return structlog.wrap_logger(logger, wrapper_class=structlog.stdlib.BoundLogger)
+    return getattr(bound, "sync_bl", bound)
 
 
 def _event_first(_logger: Any, _method: str, keys: MutableMapping[str, Any]) -> dict[str, Any]:

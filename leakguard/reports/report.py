@@ -19,8 +19,9 @@ class RouteRow:
     What the requests of one route did.
 
     `objects_per_request` and `blocks_per_request` are net: allocated less freed, by the end of
-    the request. `how` says for each figure whether it is `exact` (measured on requests that
-    nothing else disturbed), `estimated` (other threads ran meanwhile) or `not known`.
+    the request. `how` says for each figure whether it is `exact`, `undisturbed` (measured on
+    requests that nothing else disturbed; CPython's counter does not see lists, dicts and tuples
+    that it takes from its free lists), `estimated` (other threads ran meanwhile) or `not known`.
     """
 
     route: str
@@ -83,7 +84,7 @@ def route_rows(
 
 
 def _row(record: RouteRecord, in_flight: int, kept: Mapping[tuple[str, str], float]) -> RouteRow:
-    objects, objects_how = _mean(record.objects, record.exclusive), "exact"
+    objects, objects_how = _mean(record.objects, record.exclusive), "undisturbed"
     if objects is None:
         objects, objects_how = _mean(record.objects_all, record.measured), "estimated"
     blocks = _mean(record.blocks, record.blocks_sampled)
@@ -101,7 +102,7 @@ def _row(record: RouteRecord, in_flight: int, kept: Mapping[tuple[str, str], flo
         exclusive_share=_mean(record.exclusive, record.requests),
         how={
             "objects_per_request": NOT_KNOWN if objects is None else objects_how,
-            "blocks_per_request": NOT_KNOWN if blocks is None else "exact, sampled",
+            "blocks_per_request": NOT_KNOWN if blocks is None else "undisturbed, sampled",
             "bytes_per_request": NOT_KNOWN if size is None else "walked: what its suspects keep",
             "retained_requests": "exact, at the last pass",
             "listeners_unreleased": "exact",

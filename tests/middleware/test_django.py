@@ -41,17 +41,11 @@ def django_settings():
         re_path(r"^years/(?P<id>[0-9]{4})$", item),
     ]
     sys.modules[URLS] = module
-    if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, SECRET_KEY="x", ROOT_URLCONF=URLS, USE_TZ=True
-        )
-        django.setup()
-    before = settings.ROOT_URLCONF
-    settings.ROOT_URLCONF = URLS
-    django.urls.clear_url_caches()
+    settings.configure(
+        ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, SECRET_KEY="x", ROOT_URLCONF=URLS, USE_TZ=True
+    )
+    django.setup()
     yield
-    settings.ROOT_URLCONF = before
-    django.urls.clear_url_caches()
     del sys.modules[URLS]
 
 

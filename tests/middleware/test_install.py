@@ -170,9 +170,9 @@ def test_application_that_serves_already_is_refused(guard):
         (
             lambda: None,
             r"^install needs an ASGI application, called with \(scope, receive, send\), or a WSGI "
-            r"one, called with \(environ, start_response\); got function with 0 parameters$",
+            r"one, called with \(environ, start_response\); got function with 0 parameters",
         ),
-        (dict, r"got type with 0 parameters$"),
+        (dict, r"got type with 0 parameters"),
     ],
     ids=["no callable", "no parameters", "no signature"],
 )

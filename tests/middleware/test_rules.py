@@ -69,6 +69,31 @@ def test_flask_request_that_raises_to_the_server_has_its_rule(guard, app):
     assert requests(guard) == {"GET /fail/<name>": 1}
 
 
+def test_flask_request_that_no_guard_follows_fails_as_ever(guard, app):
+    """
+    A request that goes past the guard raises what it raises, and notes nothing.
+    """
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+
+    with pytest.raises(ValueError, match="own"):
+        ask_wsgi(app.wsgi_app.app, "/fail/a")
+
+    assert requests(guard) == {}
+
+
+def test_flask_application_is_adapted_once(guard, app):
+    """
+    The same guard twice around one Flask application counts a failing request once, by its rule.
+    """
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    again = LeakGuardWSGIMiddleware(app.wsgi_app.app, guard=guard)
+
+    with pytest.raises(ValueError, match="own"):
+        ask_wsgi(again, "/fail/a")
+
+    assert requests(guard) == {"GET /fail/<name>": 1}
+
+
 def test_flask_request_that_ends_before_its_view_has_its_rule(guard, app):
     """
     A request that `before_request` refuses was matched all the same.
