@@ -69,8 +69,6 @@ def run_forked(work: Callable[[], Any], *, deadline_s: float) -> Outcome:
             os.close(write_end)
         pause_s = time.perf_counter() - begun
         text = _read_to_end(read_end, begun + deadline_s)
-    except (OSError, RuntimeError) as error:
-        raise WalkError("refused", f"fork was refused: {error}") from error
     finally:
         os.close(read_end)
         for child in born:
@@ -89,7 +87,10 @@ def _fork(work: Callable[[], Any], write_end: int, deadline_s: float, born: list
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         # Not `os.fork`: gevent replaces that one, and would reap the child before us.
-        child = posix.fork()
+        try:
+            child = posix.fork()
+        except (OSError, RuntimeError) as error:
+            raise WalkError("refused", f"fork was refused: {error}") from error
         if child == 0:
             _serve(work, write_end, parent, deadline_s)
         born.append(child)
