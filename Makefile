@@ -8,7 +8,7 @@ APP ?= fastapi
 # What CI adds to the tests' packages, such as uwsgi, which needs a C compiler.
 EXTRAS ?=
 comma := ,
-EXTRA_LIST := demo,test,check$(if $(EXTRAS),$(comma)$(EXTRAS))
+EXTRA_LIST := demo,test,quart,check$(if $(EXTRAS),$(comma)$(EXTRAS))
 
 .PHONY: demo test check lint bench test-matrix clean
 

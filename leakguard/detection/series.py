@@ -15,6 +15,10 @@ SLOWED = 0.5
 """A rate below this part of the rate so far is a filling cache or a key space being discovered."""
 
 
+def _count(point: tuple[int, int]) -> int:
+    return point[1]
+
+
 @dataclass(slots=True)
 class Series:
     """
@@ -51,7 +55,10 @@ class Series:
             return
         self.points.append((requests, count))
         if len(self.points) > MAX_WINDOWS + 1:
-            self.points = [*self.points[:-1:2], self.points[-1]]
+            first, *between, last = self.points
+            # Of two points the lower one stays, so that what fell in between is not forgotten.
+            pairs = zip(between[::2], between[1::2], strict=True)
+            self.points = [first, *(min(pair, key=_count) for pair in pairs), last]
         if count > self.peak[1]:
             self.peak = (requests, count)
         self.state = self._judged()

@@ -40,9 +40,11 @@ def install(app: Any, *, tracer: Tracer, door: Door) -> Any:
 
 
 def _into_starlette(app: Any, tracer: Tracer, door: Door) -> Any:
-    if any(each.cls is TracingMiddleware and each.kwargs.get("tracer") is tracer
-           for each in app.user_middleware):  # fmt: skip
-        return app
+    for each in app.user_middleware:
+        # Starlette before 0.35 has `options`.
+        options = getattr(each, "kwargs", None) or getattr(each, "options", {})
+        if each.cls is TracingMiddleware and options.get("tracer") is tracer:
+            return app
     try:
         app.add_middleware(TracingMiddleware, tracer=tracer, door=door)
     except RuntimeError as error:

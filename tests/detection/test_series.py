@@ -1,7 +1,7 @@
 """Counts against requests, and whether they keep growing."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from leakguard.detection.series import CONFIRM_WINDOWS, MAX_WINDOWS, SUSPECT_WINDOWS, Series
@@ -89,6 +89,7 @@ def test_plateau_is_never_confirmed(growth, flat):
     ),
     floor=st.integers(0, 50),
 )
+@example(teeth=[[12, 14], [1, 6, 2], [1, 12, 1], [1], [17], [19, 15, 7]], floor=0)
 def test_sawtooth_is_never_confirmed(teeth, floor):
     """
     What is cleared again and again is no leak, however many windows are merged.
@@ -165,6 +166,20 @@ def test_leak_of_which_nothing_is_left_is_resolved_at_once():
 
     assert states[-1] == "resolved"
     assert series.rate == 0
+
+
+def test_leak_of_which_nothing_is_left_is_resolved_without_traffic():
+    """
+    Nothing is nothing, whether requests come or not; what was no suspect stays quiet.
+    """
+    _, leaking = states_of([5, 10, 15, 20])
+    _, quiet = states_of([5])
+
+    leaking.add(40, 0)
+    quiet.add(10, 0)
+
+    assert leaking.state == "resolved"
+    assert quiet.state == "quiet"
 
 
 def test_suspect_that_stops_is_resolved():

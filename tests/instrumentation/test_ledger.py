@@ -625,6 +625,27 @@ def test_receiver_that_dies_during_a_call_is_struck_off(ledger, emitter):
     assert sum(totals(ledger).values()) == 1
 
 
+def test_call_in_the_middle_of_a_registration_is_done_after_it(ledger, emitter):
+    """
+    What comes while the ledger works waits for its turn, and is not lost.
+    """
+
+    class Event(str):
+        """An event whose hash takes a listener off, as a finalizer may."""
+
+        __slots__ = ()
+
+        def __hash__(self):
+            ledger.removed(emitter, "tock", listener)
+            return str.__hash__(self)
+
+    add(ledger, emitter, "tock")
+
+    add(ledger, emitter, Event("tick"), print)
+
+    assert {str(event): count for event, count in totals(ledger).items()} == {"*": 1}
+
+
 operations = st.lists(
     st.tuples(
         st.sampled_from(["add", "remove", "clear", "clear_all", "remove_all"]),

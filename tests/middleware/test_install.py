@@ -5,7 +5,6 @@ import functools
 import flask
 import pytest
 from fastapi import FastAPI
-from quart import Quart
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -74,7 +73,7 @@ def test_quart_application_is_returned_itself(guard):
     """
     Quart's `asgi_app` is wrapped, once however often it is asked for.
     """
-    app = Quart(__name__)
+    app = pytest.importorskip("quart").Quart(__name__)
     app.add_url_rule("/items/<id>", view_func=lambda id: id, endpoint="item")  # noqa: A006
 
     assert guard.install(app) is app

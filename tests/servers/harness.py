@@ -79,7 +79,7 @@ def _uvicorn(http_: str, loop: str) -> ServerKind:
     return ServerKind(
         f"uvicorn-{http_}-{loop}",
         (sys.executable, "-m", "uvicorn", "{app}", "--host", HOST, "--port", "{port}",
-         "--http", http_, "--loop", loop, "--no-access-log"),
+         "--http", http_, "--loop", loop, "--no-access-log", "--timeout-keep-alive", "60"),
         needs=tuple(
             each for each in ("uvicorn", http_, loop) if each not in ("asyncio",)
         ),
@@ -91,8 +91,9 @@ def _gunicorn(
 ) -> ServerKind:
     return ServerKind(
         f"gunicorn-{name}",
+        # No server closes a connection while a client still means to use it.
         (sys.executable, "-m", "gunicorn", "{app}", "--bind", f"{HOST}:{{port}}",
-         "--workers", str(workers), *options),
+         "--keep-alive", "60", "--workers", str(workers), *options),
         needs=("gunicorn", *needs),
         workers=workers,
     )  # fmt: skip
@@ -108,7 +109,8 @@ ASGI_SERVERS = {
         _uvicorn("h11", "asyncio"),
         ServerKind(
             "hypercorn",
-            (sys.executable, "-m", "hypercorn", "{app}", "--bind", f"{HOST}:{{port}}"),
+            (sys.executable, "-m", "hypercorn", "{app}", "--bind", f"{HOST}:{{port}}",
+             "--keep-alive", "60"),
             needs=("hypercorn",),
         ),
         _gunicorn("uvicorn", "--worker-class", "uvicorn.workers.UvicornWorker",
