@@ -1,6 +1,7 @@
 """`LeakGuard`: the one place where all parts are put together."""
 
 import time
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -107,7 +108,8 @@ class LeakGuard:
         self._started_at = time.monotonic()
         self._summarized_at = time.monotonic()
         self._summarized: dict[RouteRecord, int] = {}
-        self._watches: list[Watch] = []
+        # Each lives as long as what it watches, through the methods that it has replaced.
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         if config.enabled:
             self._libraries.attach()
 
@@ -127,7 +129,7 @@ class LeakGuard:
 
     def watch(self, emitter: Any, *, add: str = "subscribe", remove: str = "unsubscribe") -> None:
         """
-        Follow the listeners of an object that leakguard does not know.
+        Follow the listeners of an object that leakguard does not know; twice is harmless.
 
         Args:
             emitter: An instance, class or module; held weakly.
@@ -137,7 +139,7 @@ class LeakGuard:
         Raises:
             WatchError: It has no such methods, or they cannot be replaced on it.
         """
-        self._watches.append(Watch(emitter, add=add, remove=remove, ledger=self._ledger))
+        self._watches.add(Watch(emitter, add=add, remove=remove, ledger=self._ledger))
 
     def analyze(self) -> Report:
         """
@@ -257,7 +259,7 @@ class LeakGuard:
         self._monitor.stop()
         self.tracer.gauge.stop()
         self._libraries.detach()
-        for watch in self._watches:
+        for watch in list(self._watches):
             watch.end()
         self._watches.clear()
         self.tracer.serving = False

@@ -48,18 +48,7 @@ def deep_size(objects: Sequence[Any]) -> int:
     Which objects belong together, the walk has found already, and better: pympler does not see
     what closures, coroutines and contexts hold. So it is told not to follow references.
     """
-    total = 0
-    for begin in range(0, len(objects), _BATCH):
-        batch = objects[begin : begin + _BATCH]
-        try:
-            total += asizeof.asizeof(*batch, limit=0, code=True)
-        except Exception:  # an object whose `__sizeof__` fails
-            total += sum(map(_size_or_zero, batch))
-    return total
-
-
-def _size_or_zero(value: Any) -> int:
-    try:
-        return asizeof.asizeof(value, limit=0, code=True)  # type: ignore[no-any-return]
-    except Exception:
-        return 0
+    return sum(
+        asizeof.asizeof(*objects[begin : begin + _BATCH], limit=0, code=True)
+        for begin in range(0, len(objects), _BATCH)
+    )

@@ -122,14 +122,19 @@ class Examiner:
         frames = sys._current_frames()
         # In the child, `threading` knows of the forking thread only.
         threads = threading.enumerate()
+
+        def let_go() -> None:
+            frames.clear()
+            threads.clear()
+
         try:
             outcome = run_forked(
                 lambda: _answer(question, frames.values(), threads, None, sized=True),
                 deadline_s=self._deadline_s,
+                forked=let_go,
             )
         finally:
-            frames.clear()
-            threads.clear()
+            let_go()
         return _examination(
             outcome.value, "fork", outcome.pause_s, outcome.duration_s, outcome.cpu_s
         )

@@ -48,11 +48,18 @@ def can_fork() -> bool:
     return sys.platform == "linux" and _libc is not None
 
 
-def run_forked(work: Callable[[], Any], *, deadline_s: float) -> Outcome:
+def run_forked(
+    work: Callable[[], Any], *, deadline_s: float, forked: Callable[[], None] = lambda: None
+) -> Outcome:
     """
     Fork, let the child compute `work()`, and return its answer, which must be JSON.
 
     The calling thread waits. All others go on, but for the `fork()` itself (`pause_s`).
+
+    Args:
+        work: Called in the child.
+        deadline_s: Time after which the child is killed.
+        forked: Called in the parent right after the fork, to let go of what only *work* needs.
 
     Raises:
         WalkError: The fork was refused, the child crashed or failed, or it took longer than
@@ -68,6 +75,7 @@ def run_forked(work: Callable[[], Any], *, deadline_s: float) -> Outcome:
         finally:
             os.close(write_end)
         pause_s = time.perf_counter() - begun
+        forked()
         text = _read_to_end(read_end, begun + deadline_s)
     finally:
         os.close(read_end)
@@ -156,8 +164,8 @@ def _serve(work: Callable[[], Any], write_end: int, parent: int, deadline_s: flo
 
 def _close_all_but(kept: int) -> None:
     failed = _libc.syscall(_SYS_CLOSE_RANGE, kept + 1, 0xFFFFFFFF, 0) < 0
-    if kept > 0:
-        failed |= _libc.syscall(_SYS_CLOSE_RANGE, 0, kept - 1, 0) < 0
+    # Of a pipe the end to write to has the higher number, so it is never 0.
+    failed |= _libc.syscall(_SYS_CLOSE_RANGE, 0, kept - 1, 0) < 0
     if failed:  # a kernel before 5.9
         for descriptor in range(os.sysconf("SC_OPEN_MAX")):
             if descriptor != kept:

@@ -103,7 +103,7 @@ def instance_dict(value: Any) -> dict[str, Any] | None:
 def member_holding(value: Any, child: Any) -> str | None:
     """Return the name of the slot or C-level member of *value* that holds *child*."""
     for kind in mro_of(type(value)):
-        for name, descriptor in namespace_of(kind).items():
+        for name, descriptor in list(namespace_of(kind).items()):
             if type(descriptor) is MemberDescriptorType:
                 try:
                     if descriptor.__get__(value) is child:
@@ -115,7 +115,8 @@ def member_holding(value: Any, child: Any) -> str | None:
 
 def key_holding(mapping: dict[Any, Any], child: Any) -> str | None:
     """Return the text key under which *mapping* holds *child*."""
-    for key, value in dict.items(mapping):
+    # A copy, as inline other threads go on writing to it.
+    for key, value in list(dict.items(mapping)):
         if value is child and type(key) is str:
             return key
     return None

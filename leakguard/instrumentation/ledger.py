@@ -369,7 +369,9 @@ def _registration(listener: Any, trace: OpenTrace | None, site: Site | None) -> 
         trace.added += 1
         if trace.record is None:
             # The route is known only when the request is over.
-            trace.registrations = [*(trace.registrations or ()), registration]
+            if trace.registrations is None:
+                trace.registrations = []
+            trace.registrations.append(registration)
         registration.record = trace.record
     return registration
 

@@ -8,6 +8,8 @@ from ..exceptions import WatchError
 from .ledger import ALL, Ledger
 from .patch import Patch
 
+_MARK = "leakguard_ledger"
+
 
 class Watch:
     """
@@ -34,6 +36,8 @@ class Watch:
         for name in (add, remove):
             if not callable(getattr(watched, name, None)):
                 raise WatchError(f"watch needs a method named {name!r}, {kind} has none")
+        if getattr(getattr(watched, add), _MARK, None) is ledger:
+            return
         try:
             self._watched = weakref.ref(watched)
             self._patches.replace(watched, add, self._adding)
@@ -59,6 +63,7 @@ class Watch:
                 self._ledger.added(emitter, event, listener, library="", token=result)
             return result
 
+        setattr(add, _MARK, self._ledger)
         return add
 
     def _removing(self, original: Callable[..., Any]) -> Callable[..., Any]:
