@@ -18,7 +18,8 @@ from .exceptions import WalkError
 from .heap.examiner import Examiner, Question
 from .heap.holders import Target
 from .heap.walk import Root
-from .instrumentation.ledger import Exceeded, Ledger, ListenerGroup
+from .instrumentation.ledger import Ledger
+from .instrumentation.registration import Exceeded, ListenerGroup
 from .tracing.colony import Survivor
 from .tracing.tracer import Tracer
 from .types import Log

@@ -5,80 +5,29 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import CodeType, MethodType
 from typing import Any
 
 from ..core.faults import Faults
 from ..core.fork import give_lock
-from ..core.registry import RouteRecord
-from ..core.site import Site, site_of_code, site_of_function
+from ..core.site import Site, site_of_code
 from ..core.trace import OpenTrace, current_trace
+from .registration import (
+    Book,
+    Exceeded,
+    ListenerGroup,
+    Registration,
+    event_label,
+    identity,
+    register,
+    token_key,
+)
 
 ALL = object()
 """Stands for every event of an emitter, or for every part of a registration."""
 _MAX_SITES = 10_000
 _MAX_WARNED = 1000
 _PASSED_THROUGH = frozenset((__name__.partition(".")[0], "contextlib", "functools"))
-
-
-@dataclass(slots=True)
-class Registration:
-    """One listener on one event. Holds the listener weakly, or not at all."""
-
-    listener: str
-    code: Site | None
-    site: Site | None
-    record: RouteRecord | None = None
-    parts: set[Hashable] = field(default_factory=set)
-    receiver: Any = None
-    token: Hashable = None
-
-
-@dataclass(slots=True)
-class _Book:
-    """The registrations on one emitter."""
-
-    emitter: Any
-    kind: str
-    events: dict[Any, dict[Hashable, Registration]] = field(default_factory=dict)
-    tokens: dict[Hashable, tuple[Any, Hashable]] = field(default_factory=dict)
-
-    def note_token(self, token: Any, event: Any, key: Hashable) -> Hashable:
-        """Remember what takes a listener off in its stead, and return the key of that."""
-        if token is None:
-            return None
-        token_key = _token_key(token)
-        self.tokens[token_key] = (event, key)
-        return token_key
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerGroup:
-    """
-    Registrations that one line made on one emitter during requests of one route.
-
-    `event` is the event's name, or `*` where there are many, or none fit to be shown.
-    """
-
-    emitter_key: int
-    emitter: str
-    event: str
-    listener: str
-    code: Site | None
-    site: Site | None
-    record: RouteRecord
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Exceeded:
-    """An event with more living listeners than `max_listeners`, and how many which lines added."""
-
-    emitter: str
-    event: str
-    count: int
-    sites: tuple[tuple[Site, int], ...]
 
 
 class Ledger:
@@ -100,7 +49,7 @@ class Ledger:
         self._max_listeners = max_listeners
         self._faults = faults
         self._lock = give_lock(self)
-        self._books: dict[int, _Book] = {}
+        self._books: dict[int, Book] = {}
         self._sites: dict[tuple[CodeType, int], Site] = {}
         self._warned: set[tuple[int, Hashable]] = set()
         # The collector runs anywhere, also while this thread holds the lock, and with it run
@@ -257,13 +206,13 @@ class Ledger:
         book = self._books.get(id(emitter))
         if book is None:
             book = self._books[id(emitter)] = self._opened(emitter)
-        key = _identity(listener)
+        key = identity(listener)
         registration = book.events.get(event, {}).get(key)
         if registration is None:
             if self._count >= self._max_registrations:
                 self.missed += 1
                 return
-            registration = _registration(listener, *made)
+            registration = register(listener, *made)
             registrations = book.events.setdefault(event, {})
             registrations[key] = registration
             self._count += 1
@@ -274,11 +223,11 @@ class Ledger:
                 self._warn(book, id(emitter), event)
         registration.parts.add(part)
 
-    def _opened(self, emitter: Any) -> _Book:
+    def _opened(self, emitter: Any) -> Book:
         key = id(emitter)
         # A weak reference dies anywhere: it only queues.
         ended = weakref.ref(emitter, lambda _: self._pending.append((self._close_book, (key,))))
-        return _Book(ended, type(emitter).__qualname__)
+        return Book(ended, type(emitter).__qualname__)
 
     def _watched(self, listener: Any, place: tuple[int, Any, Hashable]) -> Any:
         owner = listener.__self__ if type(listener) is MethodType else listener
@@ -296,9 +245,9 @@ class Ledger:
     ) -> None:
         book = self._books.get(emitter_key)
         if book is not None:
-            key: Hashable = _identity(listener)
+            key: Hashable = identity(listener)
             if event is ALL and not any(key in each for each in book.events.values()):
-                event, key = book.tokens.get(_token_key(listener), (ALL, key))
+                event, key = book.tokens.get(token_key(listener), (ALL, key))
             self._remove(emitter_key, event, key, part, trace)
 
     def _remove(
@@ -317,7 +266,7 @@ class Ledger:
 
     def _strike_off(
         self,
-        book: _Book,
+        book: Book,
         registrations: dict[Hashable, Registration],
         key: Hashable,
         part: Hashable,
@@ -335,7 +284,7 @@ class Ledger:
         if trace is not None:
             trace.removed += 1
 
-    def _warn(self, book: _Book, emitter_key: int, event: Hashable) -> None:
+    def _warn(self, book: Book, emitter_key: int, event: Hashable) -> None:
         if (emitter_key, event) in self._warned or len(self._warned) >= _MAX_WARNED:
             return
         self._warned.add((emitter_key, event))
@@ -361,41 +310,5 @@ class Ledger:
         return None
 
 
-def _registration(listener: Any, trace: OpenTrace | None, site: Site | None) -> Registration:
-    code = site_of_function(listener, "listener")
-    name = code.function if code is not None else type(listener).__qualname__
-    registration = Registration(name, code, site)
-    if trace is not None:
-        trace.added += 1
-        if trace.record is None:
-            # The route is known only when the request is over.
-            if trace.registrations is None:
-                trace.registrations = []
-            trace.registrations.append(registration)
-        registration.record = trace.record
-    return registration
-
-
-def event_label(event: Any) -> str:
-    """Return an event's name if it is a short identifier-like text, else `*`: never contents."""
-    if type(event) is str and len(event) <= 40 and event.replace(".", "_").replace(
-        ":", "_"
-    ).replace("-", "_").isidentifier():  # fmt: skip
-        return event
-    return "*"
-
-
 def _one_of(labels: set[str]) -> str:
     return labels.pop() if len(labels) == 1 else "*"
-
-
-def _identity(listener: Any) -> Hashable:
-    """Tell listeners apart as emitters do: methods by instance and function, others by identity."""
-    if type(listener) is MethodType:
-        return (id(listener.__self__), id(listener.__func__))
-    return id(listener)
-
-
-def _token_key(token: Any) -> Hashable:
-    """Tell tokens apart: numbers and texts by value, others by identity."""
-    return ("value", token) if type(token) in (int, str) else ("object", id(token))

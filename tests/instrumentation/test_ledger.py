@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from leakguard.core.faults import Faults
 from leakguard.instrumentation import ledger as ledger_module
-from leakguard.instrumentation.ledger import ALL, Ledger, event_label
+from leakguard.instrumentation.ledger import ALL, Ledger
+from leakguard.instrumentation.registration import event_label
 
 
 class Emitter:
