@@ -136,8 +136,10 @@ class Passes:
             level, event = _EVENTS[suspect.state]
             self._log(level, event, **suspect_keys(suspect))
         while self._ledger.exceeded:
-            self._log("warning", "max_listeners_exceeded",
-                      **exceeded_keys(self._ledger.exceeded.popleft()))  # fmt: skip
+            exceeded = self._ledger.exceeded.popleft()
+            holder = self.names.get(exceeded.emitter_key)
+            keys_said = exceeded_keys(exceeded, holder)
+            self._log("warning", "max_listeners_exceeded", **keys_said)
         self._relieve(groups, records)
         return cpu_s
 
@@ -222,10 +224,11 @@ def suspect_keys(suspect: Suspect) -> dict[str, Any]:
     }
 
 
-def exceeded_keys(exceeded: Exceeded) -> dict[str, Any]:
+def exceeded_keys(exceeded: Exceeded, holder: str | None) -> dict[str, Any]:
     """Return what a log line says of an event with too many listeners."""
     return {
         "emitter": exceeded.emitter,
+        "holder": holder,
         "event_name": exceeded.event,
         "count": exceeded.count,
         "sites": [f"{site}, {count} of them" for site, count in exceeded.sites],

@@ -316,9 +316,10 @@ def test_event_with_too_many_listeners_is_said_once(story):
     lines = story.lines.of("max_listeners_exceeded")
 
     assert all(
-        line.keys() == {"emitter", "event_name", "count", "sites"} and line["count"] == 11
+        line.keys() == {"emitter", "holder", "event_name", "count", "sites"} and line["count"] == 11
         for line in lines
     )
+    assert "tests.test_guard.BUS" in {line["holder"] for line in lines}
     named = sorted(line["sites"][0].partition(" in ")[2].partition(",")[0] for line in lines)
     assert named == ["leaky_blinker", "leaky_closure", "leaky_hub", "leaky_pyee"]
 

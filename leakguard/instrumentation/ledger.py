@@ -291,7 +291,9 @@ class Ledger:
         registrations = book.events[event]
         sites = Counter(each.site for each in registrations.values() if each.site is not None)
         top = tuple(sites.most_common(3))
-        self.exceeded.append(Exceeded(book.kind, event_label(event), len(registrations), top))
+        self.exceeded.append(
+            Exceeded(emitter_key, book.kind, event_label(event), len(registrations), top)
+        )
 
     def _call_site(self, library: str) -> Site | None:
         """Return the nearest line that is neither leakguard's nor the emitter library's."""

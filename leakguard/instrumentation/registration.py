@@ -63,6 +63,7 @@ class ListenerGroup:
 class Exceeded:
     """An event with more living listeners than `max_listeners`, and how many which lines added."""
 
+    emitter_key: int
     emitter: str
     event: str
     count: int
