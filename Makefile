@@ -33,12 +33,10 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m examples.demo $(APP) $(if $(SERVE),--serve)
 
 test: $(VENV)/.test
-	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 
 # Style, types, imports, the tests, and the share of the code that they reach.
 check: lint test
-	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 lint: $(VENV)/.test

@@ -145,11 +145,16 @@ def _parsed(text: bytes, status: int) -> Any:
     return answer["value"]
 
 
-def _serve(work: Callable[[], Any], write_end: int, parent: int, deadline_s: float) -> NoReturn:
+def _serve(
+    work: Callable[[], Any], write_end: int, parent: int, deadline_s: float
+) -> NoReturn:  # pragma: no cover - in the child, untraced
     """Be the child: compute, write the answer, and exit without any of Python's clean-up."""
     try:
         gc.disable()
         sys.setswitchinterval(3600)
+        # A debugger, profiler or coverage tool of the service's has nothing to see here.
+        sys.settrace(None)
+        sys.setprofile(None)
         # A connection that the parent closes must not stay open to its client through the child.
         _close_all_but(write_end)
         _be_expendable(parent, deadline_s)
@@ -162,7 +167,7 @@ def _serve(work: Callable[[], Any], write_end: int, parent: int, deadline_s: flo
         os._exit(0)
 
 
-def _close_all_but(kept: int) -> None:
+def _close_all_but(kept: int) -> None:  # pragma: no cover - in the child, untraced
     failed = _libc.syscall(_SYS_CLOSE_RANGE, kept + 1, 0xFFFFFFFF, 0) < 0
     # Of a pipe the end to write to has the higher number, so it is never 0.
     failed |= _libc.syscall(_SYS_CLOSE_RANGE, 0, kept - 1, 0) < 0
@@ -172,7 +177,9 @@ def _close_all_but(kept: int) -> None:
                 _libc.close(descriptor)
 
 
-def _be_expendable(parent: int, deadline_s: float) -> None:
+def _be_expendable(
+    parent: int, deadline_s: float
+) -> None:  # pragma: no cover - in the child, untraced
     """Come last at the CPU, first at the OOM killer, and die with the parent or at the deadline."""
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
@@ -188,7 +195,7 @@ def _be_expendable(parent: int, deadline_s: float) -> None:
         _libc.close(score)
 
 
-def _write_all(write_end: int, data: bytes) -> None:
+def _write_all(write_end: int, data: bytes) -> None:  # pragma: no cover - in the child, untraced
     while data:
         written = _libc.write(write_end, data, len(data))
         if written <= 0:
