@@ -256,7 +256,7 @@ class LeakGuard:
 
     def close(self) -> None:
         """End the monitor and put back all that was replaced. Calling it twice is harmless."""
-        self._monitor.stop()
+        self._rest()
         self.tracer.gauge.stop()
         self._libraries.detach()
         for watch in list(self._watches):
